@@ -1,0 +1,64 @@
+/** What each page of views/ receives. A page with a missing or misspelt local does not type-check. Every `action` is a same-site path. */
+
+/** The relying party as a person sees it; shown on login and consent pages (OIDC Registration 2). */
+export interface ClientCard {
+  readonly name: string
+  readonly logo?: string
+  readonly home?: string
+  readonly policy?: string
+  readonly terms?: string
+}
+
+export interface ProviderButton {
+  readonly id: string
+  readonly displayName: string
+  readonly logo?: string
+}
+
+/** A way on from a page that cannot continue. */
+export interface WayOn {
+  readonly href: string
+  /** Message key of the link's text. */
+  readonly label: 'way.restart' | 'way.application' | 'way.continue' | 'way.home'
+}
+
+export interface Pages {
+  /** `#page-login`: POST username, password to `action`; `#cancel` submits to `cancel`. */
+  login: { client: ClientCard; action: string; cancel: string; username?: string; fault?: string; choose?: string; method: string }
+  /** `#page-choose`: one form per provider (POST `provider=<id>`), a link per local method, an e-mail form when asked for. `waiting`: left for this provider already. */
+  choose: {
+    client: ClientCard
+    action: string
+    cancel: string
+    providers: readonly ProviderButton[]
+    methods: readonly { id: string; href: string }[]
+    email?: { action: string; value?: string }
+    waiting?: string
+    fault?: string
+  }
+  /** `#page-identify`: the e-mail field alone first (`discovery.emailFirst`). */
+  identify: { client: ClientCard; action: string; cancel: string; email?: string; fault?: string }
+  /** `#page-consent`: POST; checkboxes `scope` (values to allow) for optional scopes; `#allow`, `#deny`. */
+  consent: {
+    client: ClientCard
+    account: { name: string }
+    action: string
+    cancel: string
+    scopes: readonly { name: string; displayName: string; description?: string; required: boolean }[]
+    claims: readonly { name: string; displayName: string }[]
+    offline: boolean
+  }
+  /** `#page-email`: a newcomer's address, once (CONTRACT 7). */
+  email: { client: ClientCard; action: string; cancel: string; email?: string; fault?: string }
+  /** `#page-logout`: POSTs `xsrf` and `logout=yes` to `action`; `#logout-no` omits logout. */
+  logout: { client?: ClientCard; action: string; xsrf: string }
+  /** `#page-logged-out`. */
+  'logged-out': { client?: ClientCard }
+  /** `#page-error`: `<code id="error">`, `<code id="reference">`, one sentence, ways on. */
+  error: { code: string; sentence: string; reference: string; ways: readonly WayOn[]; client?: ClientCard }
+  /** A page that submits itself to the provider (SAML POST and the like), with a button for those without JavaScript. */
+  'auto-post': { url: string; fields: Readonly<Record<string, string>>; provider: string }
+  /** The issuer's own front page: what this is, where discovery is. */
+  home: { issuer: string; demo?: { client: string; username: string; password: string } }
+}
+export type PageName = keyof Pages

@@ -1,0 +1,110 @@
+/** Structured logs: one JSON object a line, redacted before any sink sees it. The only place that imports pino. */
+import { pino } from 'pino'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface Log {
+  debug(event: string, fields?: Record<string, unknown>): void
+  info(event: string, fields?: Record<string, unknown>): void
+  warn(event: string, fields?: Record<string, unknown>): void
+  error(event: string, fields?: Record<string, unknown>): void
+  flush(): void
+}
+
+/** Names whose values never reach a log, a trace or an API answer, at any depth. Settings and records add theirs by `meta({ secret: true })`. */
+const secretNames = new Set([
+  'password',
+  'passwordhash',
+  'client_secret',
+  'clientsecret',
+  'consumersecret',
+  'secret',
+  'masterkey',
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'code',
+  'code_verifier',
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'id_token_hint',
+  'token',
+  'client_assertion',
+  'registration_access_token',
+  'initial_access_token',
+  'state',
+  'nonce',
+  'logout_token',
+  'private_key',
+  'd',
+  'p',
+  'q',
+  'dp',
+  'dq',
+  'qi',
+  'k',
+  'jti',
+  'assertion',
+  'request',
+  'samlresponse',
+  'idtoken',
+  'pairwisekey',
+  'pairwisesalt',
+])
+
+/** Adds names to the redaction; wire calls it with what the schemas mark as secret. */
+export const redactAlso = (names: Iterable<string>): void => {
+  for (const name of names) secretNames.add(name.toLowerCase())
+}
+
+const isSecret = (name: string, value: unknown): boolean =>
+  secretNames.has(name.toLowerCase()) && value !== undefined && (typeof value !== 'object' || Array.isArray(value))
+
+/** A copy that is safe to write down: secrets replaced, errors made plain, long strings cut, depth bounded. */
+export const redact = (value: unknown, depth = 0): unknown => {
+  if (typeof value === 'string') return value.length > 2000 ? `${value.slice(0, 2000)}…` : value
+  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value
+  if (depth > 8) return '[deep]'
+  if (value instanceof Error) {
+    const { code, detail, cause } = value as Error & { code?: unknown; detail?: unknown }
+    return redact(
+      { name: value.name, message: value.message, fault: code, detail, cause, stack: value.stack },
+      depth + 1,
+    )
+  }
+  if (value instanceof URL) return `${value.origin}${value.pathname}`
+  if (Array.isArray(value)) return value.slice(0, 100).map((item) => redact(item, depth + 1))
+  if (value instanceof Uint8Array) return '[bytes]'
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, isSecret(name, item) ? '[redacted]' : redact(item, depth + 1)]),
+  )
+}
+
+/** `write` receives whole lines; the default is standard output. */
+export const createLog = (level: LogLevel, write?: (line: string) => void): Log => {
+  const sink = write ? { write } : pino.destination({ fd: 1, sync: false, minLength: 0 })
+  const target = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  )
+  const at =
+    (method: LogLevel) =>
+    (event: string, fields: Record<string, unknown> = {}) => {
+      if (target.isLevelEnabled(method)) target[method]({ event, ...(redact(fields) as Record<string, unknown>) })
+    }
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    flush: () => 'flushSync' in sink && sink.flushSync(),
+  }
+}
+
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, flush() {} }

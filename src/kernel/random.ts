@@ -1,0 +1,24 @@
+/** Unguessable values and one-way names for them. */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+
+/** A fresh base64url token; 32 bytes (256 bits) unless told. */
+export const randomToken = (bytes = 32): string => randomBytes(bytes).toString('base64url')
+
+/** An opaque 128-bit record id, base64url. */
+export const randomId = (): string => randomToken(16)
+
+/** What a person reads aloud to support: 10 characters without look-alikes (about 50 bits). */
+export const randomReference = (): string => {
+  const alphabet = 'ABCDEFGHJKMNPQRSTVWXYZ23456789'
+  return Array.from(randomBytes(10), (byte) => alphabet[byte % alphabet.length]).join('')
+}
+
+/** SHA-256: enough to store ids that carry 128 bits or more of entropy. */
+export const sha256 = (value: string | Uint8Array): Buffer => createHash('sha256').update(value).digest()
+
+/** HMAC-SHA-256: for ids that could be guessed (user codes, mailed codes), and for deterministic ids. */
+export const hmac = (key: Uint8Array, value: string | Uint8Array): Buffer =>
+  createHmac('sha256', key).update(value).digest()
+
+/** Compares without telling by its duration where the two differ. */
+export const sameSecret = (a: string, b: string): boolean => timingSafeEqual(sha256(a), sha256(b))

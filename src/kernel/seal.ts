@@ -1,0 +1,105 @@
+/**
+ * Sealing at rest: AES-256-GCM under data keys, which the master keys wrap (envelope encryption).
+ * Format of a sealed value: version(1) | data key id(4) | nonce(12) | ciphertext | tag(16).
+ * The additional data names the place (kind and key), so that rows cannot be swapped.
+ */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { Fault } from './faults.ts'
+import { hmac } from './random.ts'
+
+const VERSION = 1
+const NONCE = 12
+const TAG = 16
+const HEAD = 5 + NONCE
+
+export interface Sealer {
+  seal(plain: Uint8Array | string, place: string): Buffer
+  /** Throws Fault `seal.broken` for a foreign key, a moved row or a damaged value. */
+  open(sealed: Uint8Array, place: string): Buffer
+}
+
+/** A data key at rest, wrapped by a master key. JSON-able. */
+export interface WrappedKey {
+  readonly id: number
+  readonly purpose: string
+  /** base64url of a value sealed by the master key. */
+  readonly wrapped: string
+  /** Epoch ms. */
+  readonly createdAt: number
+}
+
+const encrypt = (key: Uint8Array, keyId: number, plain: Uint8Array | string, place: string): Buffer => {
+  const nonce = randomBytes(NONCE)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  cipher.setAAD(Buffer.from(place))
+  const head = Buffer.allocUnsafe(5)
+  head[0] = VERSION
+  head.writeUInt32BE(keyId, 1)
+  const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
+  cipher.final()
+  return Buffer.concat([head, nonce, body, cipher.getAuthTag()])
+}
+
+const decrypt = (key: Uint8Array, sealed: Buffer, place: string): Buffer => {
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(5, HEAD))
+  decipher.setAAD(Buffer.from(place))
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG))
+  const plain = decipher.update(sealed.subarray(HEAD, sealed.length - TAG))
+  decipher.final()
+  return plain
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** A sealer over an explicit set of keys: the first seals, all open. Each key has 32 bytes. */
+export const createSealer = (keys: readonly { id: number; key: Uint8Array }[]): Sealer => {
+  const byId = new Map(keys.map(({ id, key }) => [id, key]))
+  const first = keys[0]
+  if (!first) throw new Fault('seal.broken', { reason: 'no key' })
+  return {
+    seal: (plain, place) => encrypt(first.key, first.id, plain, place),
+    open: (bytes, place) => {
+      const sealed = asBuffer(bytes)
+      const key = sealed.length >= HEAD + TAG && sealed[0] === VERSION ? byId.get(sealed.readUInt32BE(1)) : undefined
+      if (!key) throw new Fault('seal.broken', { place, reason: 'unknown key or format' })
+      try {
+        return decrypt(key, sealed, place)
+      } catch (cause) {
+        throw new Fault('seal.broken', { place }, cause)
+      }
+    },
+  }
+}
+
+/** Names a master key without saying anything of it. */
+const masterId = (key: Uint8Array): number => hmac(key, 'gatehouse master key id').readUInt32BE(0)
+
+/** Wraps data keys under master keys (32 bytes each): the newest first wraps, all unwrap. */
+export const createKeyWrap = (masterKeys: readonly Uint8Array[]) => {
+  const sealer = createSealer(masterKeys.map((key) => ({ id: masterId(key), key })))
+  return {
+    /** A fresh data key for a purpose. */
+    generate: (purpose: string, createdAt: number): WrappedKey => {
+      const id = randomBytes(4).readUInt32BE(0)
+      return {
+        id,
+        purpose,
+        createdAt,
+        wrapped: sealer.seal(randomBytes(32), `keyring:${purpose}:${id}`).toString('base64url'),
+      }
+    },
+    /** Throws Fault `seal.broken` when no configured master key opens it. */
+    unwrap: ({ id, purpose, wrapped }: WrappedKey): Buffer =>
+      sealer.open(Buffer.from(wrapped, 'base64url'), `keyring:${purpose}:${id}`),
+    /** The same key under the newest master key. */
+    rewrap: (key: WrappedKey): WrappedKey => ({
+      ...key,
+      wrapped: sealer
+        .seal(
+          sealer.open(Buffer.from(key.wrapped, 'base64url'), `keyring:${key.purpose}:${key.id}`),
+          `keyring:${key.purpose}:${key.id}`,
+        )
+        .toString('base64url'),
+    }),
+  }
+}
