@@ -50,15 +50,7 @@ export interface Box {
 export const placeOf = (model: string, key: Uint8Array): string => `${model}:${Buffer.from(key).toString('base64url')}`
 
 /** @param given the store, the artifact sealer, the clock */
-export const createBox = ({
-  store,
-  sealer,
-  clock,
-}: {
-  store: ArtifactStore
-  sealer: Sealer
-  clock: Clock
-}): Box => {
+export const createBox = ({ store, sealer, clock }: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Box => {
   const open = <T>(model: string, row: ArtifactRow): T =>
     JSON.parse(sealer.open(row.body, placeOf(model, row.key)).toString()) as T
   const read = (model: string, id: string) => store.get(model, 'key', sha256(id))

@@ -55,7 +55,15 @@ export interface Pages {
   /** `#page-logged-out`. */
   'logged-out': { client?: ClientCard }
   /** `#page-error`: `<code id="error">`, `<code id="reference">`, one sentence, ways on. */
-  error: { code: string; sentence: string; reference: string; ways: readonly WayOn[]; client?: ClientCard }
+  error: {
+    code: string
+    sentence: string
+    reference: string
+    ways: readonly WayOn[]
+    client?: ClientCard
+    /** What the specification's error_description says, for the application's developer; English. */
+    detail?: string
+  }
   /** A page that submits itself to the provider (SAML POST and the like), with a button for those without JavaScript. */
   'auto-post': { url: string; fields: Readonly<Record<string, string>>; provider: string }
   /** The issuer's own front page: what this is, where discovery is. */

@@ -2,6 +2,7 @@
  * Where one sign-in stands and what comes next. The only place that decides; pure, so that its test is a table.
  * Pages and connectors never know the next step: each returns here (DESIGN 2).
  */
+import type { Choice } from '#federation/discovery.ts'
 import type { FaultCode } from '#kernel/faults.ts'
 
 /** One way in that was completed. */
@@ -33,24 +34,21 @@ export interface Journey {
 
 export const beginning: Journey = { passed: [] }
 
-/** What the request asks for, resolved once per look (src/federation/discovery.ts). */
-export interface Plan {
-  /** In order; each step is satisfied by any one of its values (ids of methods or providers). */
-  readonly steps: readonly (readonly string[])[]
-  /** The value to report when all steps are done; absent: the id of what was done. */
-  readonly acr?: string
-  /** amr values that the acr adds. */
-  readonly amr?: readonly string[]
-  /** The steps were chosen for the person, so a lone way in is taken without asking. */
-  readonly providers: ReadonlySet<string>
-}
+/** What the request asks for, resolved at every look by src/federation/discovery.ts. */
+export type Plan = Pick<Choice, 'steps' | 'acr' | 'amr' | 'providers'>
 
 export type Next =
   | { readonly go: 'choose'; readonly options: readonly string[]; readonly waiting?: string }
   | { readonly go: 'method'; readonly id: string; readonly others: boolean }
   | { readonly go: 'leave'; readonly provider: string }
   | { readonly go: 'email' }
-  | { readonly go: 'finish'; readonly accountId: string; readonly acr: string; readonly amr: readonly string[]; readonly authTime: number }
+  | {
+      readonly go: 'finish'
+      readonly accountId: string
+      readonly acr: string
+      readonly amr: readonly string[]
+      readonly authTime: number
+    }
   | { readonly go: 'unreachable' }
 
 /** @returns what to show or do now; the same for the same input, however often it is asked */
@@ -64,7 +62,8 @@ export const next = (journey: Journey, plan: Plan): Next => {
   if (way === undefined) return { go: 'choose', options: open }
   if (!plan.providers.has(way)) return { go: 'method', id: way, others: only === undefined }
   // Whoever comes back by the back button, or failed there, decides anew instead of being sent away at once.
-  if (journey.departed === way || journey.fault) return { go: 'choose', options: open, ...(journey.departed === way && { waiting: way }) }
+  if (journey.departed === way || journey.fault)
+    return { go: 'choose', options: open, ...(journey.departed === way && { waiting: way }) }
   return { go: 'leave', provider: way }
 }
 
@@ -72,7 +71,7 @@ const finish = (journey: Journey, plan: Plan): Next => {
   const last = journey.passed.at(-1)
   if (!last || journey.accountId === undefined) return { go: 'unreachable' }
   const amr = new Set(journey.passed.flatMap((passed) => passed.amr))
-  for (const value of plan.amr ?? []) amr.add(value)
+  for (const value of plan.amr) amr.add(value)
   return {
     go: 'finish',
     accountId: journey.accountId,

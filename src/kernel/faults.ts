@@ -139,6 +139,7 @@ export const faults = table({
     oauth: 'invalid_request',
     say: 'The form was not sent from this page. Please go back and try again.',
   },
+  'request.too-long': { status: 414, oauth: 'invalid_request', say: 'The address of the request is too long.' },
   'request.too-large': { status: 413, oauth: 'invalid_request', say: 'The request is too large.' },
   'request.host': { status: 421, oauth: 'invalid_request', say: 'This host name is not served here.' },
   'request.not-found': { status: 404, oauth: 'invalid_request', say: 'There is no page at this address.' },

@@ -4,20 +4,35 @@ import { describe, test } from 'node:test'
 import { beginning, type Journey, type Next, next, type Passed, type Plan, pass } from '#interaction/journey.ts'
 
 const done = (by: string, authTime = 100, amr = ['pwd']): Passed => ({ by, amr, authTime })
-const plan = (steps: string[][], more: Partial<Plan> = {}): Plan => ({ steps, providers: new Set(['acme', 'beta']), ...more })
+const plan = (steps: string[][], more: Partial<Plan> = {}): Plan => ({
+  steps,
+  amr: [],
+  providers: new Set(['acme', 'beta']),
+  ...more,
+})
 
 const rows: [string, Journey, Plan, Next][] = [
   ['a lone method is taken at once', beginning, plan([['basic']]), { go: 'method', id: 'basic', others: false }],
   ['a lone provider is left for at once', beginning, plan([['acme']]), { go: 'leave', provider: 'acme' }],
   ['several ways are a choice', beginning, plan([['basic', 'acme']]), { go: 'choose', options: ['basic', 'acme'] }],
-  ['a picked provider is left for', { passed: [], picked: 'acme' }, plan([['basic', 'acme']]), { go: 'leave', provider: 'acme' }],
+  [
+    'a picked provider is left for',
+    { passed: [], picked: 'acme' },
+    plan([['basic', 'acme']]),
+    { go: 'leave', provider: 'acme' },
+  ],
   [
     'a picked method leaves the choice open',
     { passed: [], picked: 'basic' },
     plan([['basic', 'acme']]),
     { go: 'method', id: 'basic', others: true },
   ],
-  ['a pick that is not offered is no pick', { passed: [], picked: 'evil' }, plan([['basic', 'acme']]), { go: 'choose', options: ['basic', 'acme'] }],
+  [
+    'a pick that is not offered is no pick',
+    { passed: [], picked: 'evil' },
+    plan([['basic', 'acme']]),
+    { go: 'choose', options: ['basic', 'acme'] },
+  ],
   [
     'back from a provider by the back button: decide anew',
     { passed: [], departed: 'acme' },
@@ -50,7 +65,12 @@ const rows: [string, Journey, Plan, Next][] = [
     plan([['basic', 'acme']]),
     { go: 'finish', accountId: 'a1', acr: 'basic', amr: ['pwd'], authTime: 100 },
   ],
-  ['the second step follows the first', { passed: [done('basic')], accountId: 'a1' }, plan([['basic'], ['acme']]), { go: 'leave', provider: 'acme' }],
+  [
+    'the second step follows the first',
+    { passed: [done('basic')], accountId: 'a1' },
+    plan([['basic'], ['acme']]),
+    { go: 'leave', provider: 'acme' },
+  ],
   [
     'two steps: both amr, the acr adds its own, the earliest time',
     { passed: [done('basic', 90), done('acme', 120, ['fed'])], accountId: 'a1' },

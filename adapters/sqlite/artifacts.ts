@@ -1,0 +1,199 @@
+/**
+ * The ArtifactStore port: writes go to the writer's thread, reads run here on a connection of their own.
+ * WAL readers wait for nobody, and a read after an acknowledged write sees it.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Clock } from '#kernel/clock.ts'
+import type { ArtifactRow, ArtifactStore, Model, PutResult, Redeem } from '#kernel/ports.ts'
+import type { Channel } from './channel.ts'
+import { toFault } from './faults.ts'
+import { DROP, DROP_GRANT, INCREMENT, NOTHING, PUT, PUT_ONCE, REDEEM, SWEEP } from './operations.ts'
+import { packTags, unpackTags } from './tags.ts'
+
+type By = 'key' | 'uid' | 'userCode'
+
+/** A row as it is read; which columns come is said by COLUMNS. */
+interface Row {
+  readonly id: number
+  readonly model: number
+  readonly key: Uint8Array
+  readonly expires: number | null
+  readonly revision: number
+  readonly consumed: number | null
+  readonly grant_key: Uint8Array | null
+  readonly uid: Uint8Array | null
+  readonly user_code: Uint8Array | null
+  readonly tags: Uint8Array | null
+  readonly body: Uint8Array
+}
+
+const COLUMNS = 'key, expires, revision, consumed, grant_key, uid, user_code, tags, body'
+const LIVE = '(expires IS NULL OR expires > ?)'
+const SCAN_ROWS = 100
+
+const toRow = (row: Row): ArtifactRow => ({
+  key: row.key,
+  body: row.body,
+  expiresAt: row.expires ?? undefined,
+  consumedAt: row.consumed ?? undefined,
+  grant: row.grant_key ?? undefined,
+  uid: row.uid ?? undefined,
+  userCode: row.user_code ?? undefined,
+  tags: row.tags === null ? undefined : unpackTags(row.tags),
+  revision: row.revision,
+})
+
+export class SqliteArtifacts implements ArtifactStore {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #database: DatabaseSync
+  readonly #channel: Channel
+  readonly #models = new Map<string, number>()
+  readonly #model: StatementSync
+  readonly #get: Readonly<Record<By, StatementSync>>
+  readonly #tagged: StatementSync
+  readonly #counter: StatementSync
+
+  constructor(path: string, clock: Clock, database: DatabaseSync, channel: Channel) {
+    this.#path = path
+    this.#clock = clock
+    this.#database = database
+    this.#channel = channel
+    const by = (column: string) =>
+      database.prepare(`SELECT ${COLUMNS} FROM artifact WHERE ${column} = ? AND model = ? AND ${LIVE}`)
+    this.#model = database.prepare('SELECT id FROM model WHERE name = ?')
+    this.#get = { key: by('key'), uid: by('uid'), userCode: by('user_code') }
+    this.#tagged = database.prepare(`SELECT ${COLUMNS} FROM tagged JOIN artifact ON artifact.id = tagged.artifact
+      WHERE tagged.tag = ? AND tagged.model = ? AND ${LIVE} ORDER BY tagged.artifact LIMIT ?`)
+    this.#counter = database.prepare('SELECT n FROM counter WHERE key = ? AND expires > ?')
+  }
+
+  /** How many transactions the writer committed: tests and the benchmark look at it. */
+  get transactions(): number {
+    return this.#channel.transactions
+  }
+
+  async put(model: Model, row: ArtifactRow, options?: { ifRevision?: number }): Promise<PutResult> {
+    const out = this.#channel.begin(PUT)
+    out.text(model)
+    out.bytes(row.key)
+    out.number(row.expiresAt)
+    out.number(row.consumedAt)
+    out.bytes(row.grant)
+    out.bytes(row.uid)
+    out.bytes(row.userCode)
+    out.bytes(packTags(row.tags))
+    out.bytes(row.body)
+    out.number(options?.ifRevision)
+    return this.#channel.commit()
+  }
+
+  async putOnce(model: Model, key: Uint8Array, expiresAt: number): Promise<boolean> {
+    const out = this.#channel.begin(PUT_ONCE)
+    out.text(model)
+    out.bytes(key)
+    out.number(expiresAt)
+    return this.#channel.commit()
+  }
+
+  async get(model: Model, by: By, value: Uint8Array): Promise<ArtifactRow | undefined> {
+    return this.#read(() => {
+      const id = this.#modelId(model)
+      const row = id === undefined ? undefined : this.#get[by].get(value, id, this.#clock.now())
+      return row && toRow(row as unknown as Row)
+    })
+  }
+
+  async findTagged(model: Model, tag: Uint8Array, limit = 1000): Promise<ArtifactRow[]> {
+    return this.#read(() => {
+      const id = this.#modelId(model)
+      const rows = id === undefined ? [] : this.#tagged.all(tag, id, this.#clock.now(), limit)
+      return (rows as unknown as Row[]).map(toRow)
+    })
+  }
+
+  async redeem(model: Model, key: Uint8Array, nonce: string, at: number): Promise<Redeem> {
+    const out = this.#channel.begin(REDEEM)
+    out.text(model)
+    out.bytes(key)
+    out.text(nonce)
+    out.number(at)
+    return this.#channel.commit()
+  }
+
+  async drop(model: Model, key: Uint8Array): Promise<void> {
+    const out = this.#channel.begin(DROP)
+    out.text(model)
+    out.bytes(key)
+    return this.#channel.commit()
+  }
+
+  async dropGrant(grant: Uint8Array, until: number): Promise<number> {
+    const out = this.#channel.begin(DROP_GRANT)
+    out.bytes(grant)
+    out.number(until)
+    return this.#channel.commit()
+  }
+
+  async increment(key: Uint8Array, by: number, expiresAt: number): Promise<number> {
+    if (by === 0) return this.#read(() => Number(this.#counter.get(key, this.#clock.now())?.n ?? 0))
+    const out = this.#channel.begin(INCREMENT)
+    out.bytes(key)
+    out.number(by)
+    out.number(expiresAt)
+    return this.#channel.commit()
+  }
+
+  async sweep(limit: number): Promise<number> {
+    this.#channel.begin(SWEEP).number(limit)
+    return this.#channel.commit()
+  }
+
+  /** In slices, so that a backup keeps neither the main thread nor the write-ahead log. */
+  async *scan(): AsyncGenerator<{ model: Model; row: ArtifactRow }> {
+    const slice = this.#read(() =>
+      this.#database.prepare(`SELECT artifact.id, name AS model, ${COLUMNS} FROM artifact JOIN model ON model.id = model
+        WHERE artifact.id > ? AND ${LIVE} ORDER BY artifact.id LIMIT ${SCAN_ROWS}`),
+    )
+    let after = 0
+    for (;;) {
+      const rows = this.#read(() => slice.all(after, this.#clock.now())) as unknown as (Row & { model: string })[]
+      for (const row of rows as unknown as (Omit<Row, 'model'> & { model: string })[]) {
+        yield { model: row.model, row: toRow(row as unknown as Row) }
+        after = row.id
+      }
+      if (rows.length < SCAN_ROWS) return
+    }
+  }
+
+  async ready(): Promise<void> {
+    this.#read(() => this.#model.get(''))
+    this.#channel.begin(NOTHING)
+    return this.#channel.commit()
+  }
+
+  async close(): Promise<void> {
+    if (this.#database.isOpen) this.#database.close()
+    await this.#channel.close()
+  }
+
+  /** A model that no row was ever written for has no number. */
+  #modelId(name: Model): number | undefined {
+    let id = this.#models.get(name)
+    if (id === undefined) {
+      const row = this.#model.get(name)
+      if (!row) return undefined
+      id = Number(row.id)
+      this.#models.set(name, id)
+    }
+    return id
+  }
+
+  #read<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw toFault(this.#path, error)
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * The main thread's end of the one writer per file. Operations of one turn leave as one batch, and while a batch is
+ * away the next one gathers: under load batches grow and transactions per operation fall by themselves.
+ * A promise is settled after COMMIT, or with Fault `store.unavailable` within 2 s whatever the writer does.
+ */
+import { Worker } from 'node:worker_threads'
+import { type Clock, systemClock } from '#kernel/clock.ts'
+import type { Fault } from '#kernel/faults.ts'
+import type { Log } from '#kernel/log.ts'
+import { fromFailure, isFailure, unavailable } from './faults.ts'
+import { monotonic, Outbox } from './message.ts'
+import { CLOSE, COUNT, FRESH, type Memory, NOTHING, type Report, SLOT, USED, type WriterData } from './operations.ts'
+import type { SchemaName } from './schema.ts'
+
+/** Callers wait at most this long. */
+const PATIENCE = 1900
+/** The writer rolls back what it gets to later than this: its caller is about to be told of a failure. */
+const DEADLINE = 1800
+
+interface Ticket {
+  readonly resolve: (result: unknown) => void
+  readonly reject: (fault: Fault) => void
+}
+
+/** Operations that share a transaction, in order. */
+class Batch {
+  readonly slot: number
+  readonly outbox = new Outbox()
+  tickets: Ticket[] = []
+  deadline = 0
+  timer: NodeJS.Timeout | undefined
+
+  /** `slot`: 0 or 1, which of the two memories that writer and channel share. */
+  constructor(slot: number) {
+    this.slot = slot
+  }
+
+  reject(fault: Fault): void {
+    clearTimeout(this.timer)
+    const { tickets } = this
+    this.tickets = []
+    for (const { reject } of tickets) reject(fault)
+  }
+}
+
+interface World {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class Channel {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #worker: Worker
+  readonly #control: Int32Array
+  #gathering = new Batch(0)
+  #spare: Batch | undefined = new Batch(1)
+  #away: Batch | undefined
+  #scheduled = false
+  #broken: Fault | undefined
+  #ended: Promise<void>
+  #transactions = 0
+
+  private constructor(path: string, worker: Worker, control: SharedArrayBuffer, { clock, log }: World) {
+    this.#path = path
+    this.#clock = clock
+    this.#log = log
+    this.#worker = worker
+    this.#control = new Int32Array(control)
+    worker.on('message', (report: Report) => this.#settle(report))
+    worker.on('error', (error) => this.#break('the writer failed', error))
+    this.#ended = new Promise((resolve) => {
+      worker.on('exit', () => {
+        this.#break('the writer has ended')
+        resolve()
+      })
+    })
+    worker.unref()
+  }
+
+  /** Starts the writer of a prepared file. Throws Fault `store.unavailable`. */
+  static async open(path: string, schema: SchemaName, world: World): Promise<Channel> {
+    const control = new SharedArrayBuffer(16)
+    const workerData: WriterData = { path, schema, skew: world.clock.now() - systemClock.now(), control }
+    const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData })
+    const started = Promise.withResolvers<void>()
+    const refuse = (cause?: unknown) => started.reject(unavailable(path, 'the writer could not start', cause))
+    worker.once('message', () => started.resolve())
+    worker.once('error', refuse)
+    worker.once('exit', () => refuse())
+    await started.promise
+    worker.off('error', refuse)
+    return new Channel(path, worker, control, world)
+  }
+
+  /** How many transactions were committed: the measure of grouping. */
+  get transactions(): number {
+    return this.#transactions
+  }
+
+  /** Begins to pack an operation; `commit` sends it. Throws Fault `store.unavailable` when there is no writer any more. */
+  begin(code: number): Outbox {
+    if (this.#broken) throw this.#broken
+    return this.#begin(code)
+  }
+
+  #begin(code: number): Outbox {
+    const { outbox } = this.#gathering
+    outbox.undo()
+    outbox.begin(code)
+    return outbox
+  }
+
+  /** The result of the operation begun last, after its transaction was committed. */
+  commit<T>(): Promise<T> {
+    const batch = this.#gathering
+    batch.outbox.end()
+    if (batch.tickets.length === 0) this.#first(batch)
+    return new Promise<T>((resolve, reject) => {
+      batch.tickets.push({ resolve: resolve as (result: unknown) => void, reject })
+    })
+  }
+
+  /** Waits for what is under way, ends the writer. */
+  async close(): Promise<void> {
+    if (!this.#broken) {
+      this.#broken = unavailable(this.#path, 'the store is closed')
+      this.#begin(NOTHING)
+      // What precedes it in the queue has told its own caller how it ended.
+      await this.commit().catch(() => {})
+    }
+    this.#order(CLOSE)
+    const timer = setTimeout(() => void this.#worker.terminate(), PATIENCE)
+    await this.#ended
+    clearTimeout(timer)
+  }
+
+  #first(batch: Batch): void {
+    batch.deadline = monotonic() + DEADLINE
+    batch.timer = setTimeout(() => this.#expire(batch), PATIENCE)
+    if (!this.#away) this.#schedule()
+  }
+
+  /** At the end of the turn: whatever other callbacks of this turn write travels along. */
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#send()
+    })
+  }
+
+  #send(): void {
+    const batch = this.#gathering
+    if (this.#away || batch.tickets.length === 0 || !this.#spare) return
+    this.#away = batch
+    this.#gathering = this.#spare
+    this.#spare = undefined
+    const { used, memory } = batch.outbox.seal(this.#clock.now(), batch.deadline)
+    if (memory) this.#worker.postMessage({ memory } satisfies Memory)
+    this.#order(batch.slot, used, memory !== undefined)
+  }
+
+  #order(slot: number, used = 0, fresh = false): void {
+    const control = this.#control
+    control[SLOT] = slot
+    control[USED] = used
+    control[FRESH] = fresh ? 1 : 0
+    Atomics.add(control, COUNT, 1)
+    Atomics.notify(control, COUNT)
+  }
+
+  #settle(report: Report): void {
+    const batch = this.#away
+    if (!batch) return
+    this.#away = undefined
+    clearTimeout(batch.timer)
+    const { tickets } = batch
+    batch.tickets = []
+    batch.outbox.reset()
+    this.#spare = batch
+    this.#transactions++
+    if (this.#gathering.tickets.length > 0) this.#schedule()
+    for (const [index, { resolve, reject }] of tickets.entries()) {
+      const result = report[index]
+      if (isFailure(result)) reject(fromFailure(this.#path, result))
+      else resolve(result)
+    }
+  }
+
+  #expire(batch: Batch): void {
+    batch.reject(unavailable(this.#path, 'the database did not answer in time'))
+    if (batch === this.#gathering) batch.outbox.reset()
+  }
+
+  #break(reason: string, cause?: unknown): void {
+    if (this.#broken) return
+    this.#broken = unavailable(this.#path, reason, cause)
+    this.#log.error('store.writer-failed', { path: this.#path, error: this.#broken })
+    this.#away?.reject(this.#broken)
+    this.#gathering.reject(this.#broken)
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * `make test`: every test file in a process of its own, tier by tier; the last line is `N passed, N failed, N skipped`.
+ * Arguments select tiers, folders of test/ or single files. A file that hangs is killed with all that it started.
+ */
+import { spawn } from 'node:child_process'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Service, services } from './services.ts'
+import { root } from './tree.ts'
+
+interface Tier {
+  /** Folders of test/; every folder that no tier names belongs to the first tier. */
+  readonly folders: readonly string[]
+  readonly parallel: number
+  readonly limitMs: number
+}
+
+const tiers: Readonly<Record<string, Tier>> = {
+  rules: { folders: ['rules'], parallel: 2, limitMs: 60_000 },
+  contracts: {
+    folders: ['contracts', 'adapters', 'directory', 'connectors', 'methods', 'http'],
+    parallel: 2,
+    limitMs: 120_000,
+  },
+  engine: { folders: ['engine'], parallel: 2, limitMs: 180_000 },
+  flows: { folders: ['flows'], parallel: 2, limitMs: 180_000 },
+  attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
+  peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },
+  browser: { folders: ['browser'], parallel: 1, limitMs: 300_000 },
+}
+
+interface Result {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+const inCi = Boolean(process.env.CI)
+const total = { passed: 0, failed: 0, skipped: 0 }
+const scratch = mkdtempSync(join(tmpdir(), 'gatehouse-test-'))
+const running = new Set<() => void>()
+const opened: { close(): Promise<void> }[] = []
+const variables: Record<string, string> = {}
+
+const tierOf = (file: string): string => {
+  const folder = file.split('/')[1] ?? ''
+  return Object.entries(tiers).find(([, tier]) => tier.folders.includes(folder))?.[0] ?? 'rules'
+}
+
+/** Reads what scripts/counts.ts wrote; a file that ended before its summary counts as one failure. */
+const readCounts = (path: string, ended: boolean): Result => {
+  try {
+    const { passed, failed, cancelled, skipped, todo } = JSON.parse(readFileSync(path, 'utf8').trim())
+    const broken = failed + cancelled === 0 && !ended ? 1 : 0
+    return { passed, failed: failed + cancelled + broken, skipped: skipped + todo }
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+}
+
+const runFile = (file: string, limitMs: number): Promise<void> =>
+  new Promise((resolve) => {
+    const startedAt = Date.now()
+    const countsFile = join(scratch, `${file.replaceAll('/', '-')}.json`)
+    const reporters = ['spec', join(root, 'scripts/counts.ts')]
+    const destinations = ['stdout', countsFile]
+    const child = spawn(
+      process.execPath,
+      [
+        ...reporters.map((reporter) => `--test-reporter=${reporter}`),
+        ...destinations.map((destination) => `--test-reporter-destination=${destination}`),
+        join(root, file),
+      ],
+      // Its own process group, so that what it started is killed with it.
+      { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...variables } },
+    )
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
+    const kill = () => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // The group is gone already.
+      }
+    }
+    running.add(kill)
+    let hung = false
+    const timer = setTimeout(() => {
+      hung = true
+      kill()
+    }, limitMs)
+    child.once('exit', kill)
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      running.delete(kill)
+      const result = readCounts(countsFile, code === 0)
+      total.passed += result.passed
+      total.failed += result.failed
+      total.skipped += result.skipped
+      if (hung) output += `\n${file} did not end within ${limitMs / 1000} s and was killed.\n`
+      const good = result.failed === 0
+      const seconds = ((Date.now() - startedAt) / 1000).toFixed(1)
+      const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : ''
+      console.log(`${good ? 'ok  ' : 'FAIL'} ${file}  ${result.passed} passed${skipped}  ${seconds} s`)
+      if (!good) console.log(output)
+      resolve()
+    })
+  })
+
+const openService = async (service: Service): Promise<void> => {
+  const startedAt = Date.now()
+  const answer = await service.open().catch((error: Error) => ({ missing: error.message }))
+  if ('missing' in answer) {
+    if (inCi) total.failed += 1
+    console.log(`${inCi ? 'FAIL' : 'skip'} service ${service.name}: not here: ${answer.missing}`)
+    return
+  }
+  Object.assign(variables, answer.variables)
+  const { close } = answer
+  if (close) opened.push({ close })
+  console.log(`ok   service ${service.name}  ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
+}
+
+const runTier = async (name: string, tier: Tier, files: readonly string[]): Promise<void> => {
+  console.log(`\n# ${name}`)
+  for (const service of services) if (service.tiers.includes(name)) await openService(service)
+  const queue = [...files]
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file, tier.limitMs)
+  }
+  await Promise.all(Array.from({ length: tier.parallel }, worker))
+  for (const service of opened.splice(0)) await service.close()
+}
+
+const stop = () => {
+  for (const kill of running) kill()
+  process.exit(130)
+}
+process.once('SIGINT', stop).once('SIGTERM', stop)
+
+const wanted = process.argv.slice(2)
+const isWanted = (file: string) =>
+  wanted.length === 0 ||
+  wanted.some((word) => word === tierOf(file) || word === file.split('/')[1] || file === word.replace(/^\.\//, ''))
+const files = globSync('test/**/*.test.ts', { cwd: root })
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => !file.startsWith('test/.cache/') && isWanted(file))
+  .sort()
+
+for (const [name, tier] of Object.entries(tiers)) {
+  const ofTier = files.filter((file) => tierOf(file) === name)
+  if (ofTier.length > 0) await runTier(name, tier, ofTier)
+}
+rmSync(scratch, { recursive: true, force: true })
+if (files.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0

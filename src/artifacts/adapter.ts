@@ -1,0 +1,196 @@
+/**
+ * oidc-provider's adapter, written once over the ArtifactStore port. Read this first.
+ * Ids are stored as SHA-256 (user codes as HMAC), payloads sealed. What may be used once is redeemed by compare-and-swap;
+ * whoever loses kills the grant with all its tokens before the error (DESIGN 3.3, RFC 6749 4.1.2, RFC 9700 4.14.2).
+ */
+import { randomUUID } from 'node:crypto'
+import Provider, { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
+import type { Shelf } from '#directory/records.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { ArtifactRow, ArtifactStore, KeptRequest } from '#kernel/ports.ts'
+import { hmac, sha256 } from '#kernel/random.ts'
+import type { Client } from '#kernel/records/client.ts'
+import type { Sealer } from '#kernel/seal.ts'
+import { createClientRows, type Report, type Vocabulary } from './client-rows.ts'
+import { mayBe } from './ids.ts'
+import { createInteractionRows } from './interaction-rows.ts'
+import { mergeGrant } from './merge.ts'
+import { createRows, grantKey, memory, type Rows } from './rows.ts'
+import { createSessionRows } from './session-rows.ts'
+
+export interface EngineAdapterOptions {
+  readonly store: ArtifactStore
+  readonly sealer: Sealer
+  readonly clock: Clock
+  readonly clients: Shelf<Client>
+  /** What the instance that asks accepts in client metadata. */
+  readonly vocabulary: Vocabulary
+  /** HMAC key for ids that could be guessed. */
+  readonly pepper: Uint8Array
+  /** Seconds for which a revoked grant stays refused: at least the longest life of a token. */
+  readonly tombstone: number
+  /** Seconds that rows of a model stay beyond their expiry, so that their redemption stays known. */
+  readonly linger?: Readonly<Record<string, number>>
+  readonly report: Report
+  /** Told of every grant that was killed because something of it was presented twice. */
+  readonly replayed?: (model: string) => void
+  /** Asked before a second redemption kills the grant; it may throw an answer of its own instead. */
+  readonly pardon?: (model: string, id: string) => Promise<void>
+}
+
+export interface EngineAdapters {
+  /** For oidc-provider's `adapter`. */
+  readonly factory: AdapterFactory
+  /** What is known of an interaction without its cookie. */
+  kept(uid: string): Promise<KeptRequest | undefined>
+  /** Drops every artifact of a grant and refuses new ones. */
+  dropGrant(grantId: string): Promise<void>
+}
+
+/** The grant was revoked while something was being issued for it: nothing may survive. */
+export class GrantRevoked extends errors.InvalidGrant {
+  constructor() {
+    super('the grant was revoked')
+    this.name = 'GrantRevoked'
+  }
+}
+
+/** Kept in the sealed body too, because these are found by another id than their own and saved again. */
+const keepsId = new Set(['DeviceCode'])
+
+/** Revoking one access token ends that token (RFC 7009 2.1); the grant lives on. */
+const revokesOneToken = (): boolean =>
+  Provider.ctx?.oidc.route === 'revocation' && Provider.ctx.oidc.entities.AccessToken !== undefined
+
+const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array | undefined => {
+  if (model === 'Grant') return grantKey(id)
+  return payload.grantId === undefined ? undefined : grantKey(payload.grantId)
+}
+
+type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<void> }
+
+/** Everything but sessions, interactions and clients. */
+const createTokenRows = (model: string, given: Common): Adapter => {
+  const { store, clock, pepper } = given
+  const userKey = (code: string) => hmac(pepper, `user code ${code}`)
+
+  const rowOf = (id: string, payload: AdapterPayload, ttl: number | undefined): ArtifactRow => {
+    const key = sha256(id)
+    const { jti, consumed: _consumed, ...rest } = payload
+    const expiresAt = given.expiry(ttl === undefined ? undefined : ttl + (given.linger?.[model] ?? 0))
+    const grant = grantOf(model, id, payload)
+    return {
+      key,
+      body: given.seal(model, key, keepsId.has(model) ? { ...rest, jti } : rest),
+      ...(expiresAt !== undefined && { expiresAt }),
+      ...(grant && { grant }),
+      ...(payload.userCode !== undefined && { userCode: userKey(payload.userCode) }),
+    }
+  }
+
+  const put = async (row: ArtifactRow, ifRevision?: number) => {
+    const outcome = await store.put(model, row, ifRevision === undefined ? undefined : { ifRevision })
+    if (outcome === 'revoked') throw new GrantRevoked()
+    return outcome
+  }
+
+  /** Parallel first sign-ons of one client save the same grant: what each was allowed is united. */
+  const putGrant = async (id: string, payload: AdapterPayload, ttl: number | undefined) => {
+    const seen = memory.get(model, id)
+    const key = sha256(id)
+    let outcome = await put(rowOf(id, payload, ttl), seen?.revision ?? 0)
+    for (let attempt = 0; outcome === 'stale' && attempt < 20; attempt++) {
+      const row = await store.get(model, 'key', key)
+      const merged = row ? mergeGrant(payload, given.payload(model, row, id)) : payload
+      outcome = await put(rowOf(id, merged, ttl), row?.revision)
+    }
+  }
+
+  return {
+    async upsert(id, payload, ttl) {
+      if (model === 'Grant') await putGrant(id, payload, ttl)
+      else await put(rowOf(id, payload, ttl))
+    },
+    async find(id) {
+      if (!mayBe(model, id)) return undefined
+      const row = await store.get(model, 'key', sha256(id))
+      if (!row) return undefined
+      if (model === 'Grant') memory.set(model, id, { key: row.key, json: '', revision: row.revision ?? 0 })
+      return given.payload(model, row, id)
+    },
+    async findByUserCode(code) {
+      const row = await store.get(model, 'userCode', userKey(code))
+      return row && given.payload(model, row)
+    },
+    async findByUid() {
+      return undefined
+    },
+    async consume(id) {
+      const key = sha256(id)
+      const outcome = await store.redeem(model, key, randomUUID(), clock.now())
+      if (outcome === 'won') return
+      if (model === 'PushedAuthorizationRequest')
+        throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used')
+      if (outcome === 'lost') {
+        await given.pardon?.(model, id)
+        const row = await store.get(model, 'key', key)
+        if (row?.grant) await given.drop(row.grant)
+        given.replayed?.(model)
+      }
+      throw new errors.InvalidGrant('already used')
+    },
+    async destroy(id) {
+      if (model === 'Grant') await given.drop(grantKey(id))
+      else await store.drop(model, sha256(id))
+    },
+    async revokeByGrantId(grantId) {
+      if (!revokesOneToken()) await given.drop(grantKey(grantId))
+    },
+  }
+}
+
+/** Fills what a model never uses, so that a wrong call is seen. */
+const only = (model: string, adapter: Partial<Adapter>): Adapter => {
+  const refuse = async () => {
+    throw new TypeError(`${model} does not support this`)
+  }
+  return {
+    upsert: refuse,
+    find: refuse,
+    findByUid: refuse,
+    findByUserCode: refuse,
+    consume: refuse,
+    destroy: refuse,
+    revokeByGrantId: refuse,
+    ...adapter,
+  }
+}
+
+/** @param options see the members */
+export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => {
+  const rows = createRows(options)
+  // oidc-provider revokes model by model, at once; the store takes all models of a grant in one go.
+  const dropping = new Map<string, Promise<void>>()
+  const drop = (grant: Uint8Array): Promise<void> => {
+    const name = Buffer.from(grant).toString('base64url')
+    const running = dropping.get(name)
+    if (running) return running
+    const until = options.clock.now() + options.tombstone * 1000
+    const fresh = options.store
+      .dropGrant(grant, until)
+      .then(() => undefined)
+      .finally(() => dropping.delete(name))
+    dropping.set(name, fresh)
+    return fresh
+  }
+  const common: Common = { ...options, ...rows, drop }
+  const interactions = createInteractionRows(rows)
+
+  const factory: AdapterFactory = (model) => {
+    if (model === 'Session') return only(model, createSessionRows(rows))
+    if (model === 'Interaction') return only(model, interactions)
+    if (model === 'Client') return only(model, createClientRows(options))
+    return createTokenRows(model, common)
+  }
+  return { factory, kept: interactions.kept, dropGrant: (grantId) => drop(grantKey(grantId)) }
+}

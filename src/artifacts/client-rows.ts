@@ -1,0 +1,125 @@
+/**
+ * Relying parties come from the directory on every look-up, so that an administrator's change is in force with the next
+ * request. Metadata that the configuration no longer knows would make the whole client unusable (ENGINE 5): such values
+ * are dropped here and reported.
+ */
+import type { Adapter, AdapterPayload } from 'oidc-provider'
+import type { Shelf } from '#directory/records.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { Client } from '#kernel/records/client.ts'
+
+/** What the running configuration accepts in client metadata. */
+export interface Vocabulary {
+  readonly scopes: ReadonlySet<string>
+  readonly acrs: ReadonlySet<string>
+  readonly responseTypes: ReadonlySet<string>
+  readonly grantTypes: ReadonlySet<string>
+  readonly subjectTypes: ReadonlySet<string>
+  /** For every `*_signed_response_alg`. */
+  readonly signingAlgs: ReadonlySet<string>
+  readonly authMethods: ReadonlySet<string>
+  /** Members that are forced, whatever the record says (the hardened profile). */
+  readonly forced?: Readonly<Record<string, unknown>>
+}
+
+export type Report = (clientId: string, dropped: Readonly<Record<string, readonly string[]>>) => void
+
+type Metadata = Record<string, unknown>
+
+const signedResponses = [
+  'id_token_signed_response_alg',
+  'userinfo_signed_response_alg',
+  'introspection_signed_response_alg',
+  'authorization_signed_response_alg',
+]
+
+const words = (type: string): string => [...new Set(type.split(' '))].sort().join(' ')
+
+/**
+ * Client metadata as the configuration can use it. Pure.
+ * @returns the metadata, and what was dropped by member
+ */
+export const sanitise = (
+  client: Metadata,
+  known: Vocabulary,
+): { metadata: Metadata; dropped: Record<string, string[]> } => {
+  const metadata: Metadata = { ...client, ...known.forced }
+  const dropped: Record<string, string[]> = {}
+  const list = (name: string, allowed: ReadonlySet<string>, normal: (value: string) => string = (value) => value) => {
+    const values = metadata[name]
+    if (!Array.isArray(values)) return
+    const gone = values.filter((value) => typeof value !== 'string' || !allowed.has(normal(value)))
+    if (gone.length === 0) return
+    dropped[name] = gone.map(String)
+    metadata[name] = values.filter((value) => !gone.includes(value))
+  }
+  const single = (name: string, allowed: ReadonlySet<string>) => {
+    const value = metadata[name]
+    if (typeof value !== 'string' || allowed.has(value)) return
+    dropped[name] = [value]
+    delete metadata[name]
+  }
+
+  list('default_acr_values', known.acrs)
+  list('response_types', known.responseTypes, words)
+  list('grant_types', known.grantTypes)
+  single('subject_type', known.subjectTypes)
+  single('token_endpoint_auth_method', known.authMethods)
+  for (const name of signedResponses) {
+    const value = metadata[name]
+    // A symmetric algorithm signs with the client's own secret, no key of ours.
+    if (typeof value !== 'string' || !value.startsWith('HS')) single(name, known.signingAlgs)
+  }
+  if (typeof metadata.scope === 'string') {
+    const scopes = metadata.scope.split(' ').filter((scope) => scope !== '')
+    const gone = scopes.filter((scope) => !known.scopes.has(scope))
+    if (gone.length > 0) {
+      dropped.scope = gone
+      const left = scopes.filter((scope) => known.scopes.has(scope)).join(' ')
+      if (left) metadata.scope = left
+      else delete metadata.scope
+    }
+  }
+  if (Array.isArray(metadata.default_acr_values) && metadata.default_acr_values.length === 0)
+    delete metadata.default_acr_values
+  return { metadata, dropped }
+}
+
+const isExpired = (client: Metadata, clock: Clock): boolean =>
+  typeof client.expires_at === 'number' && client.expires_at * 1000 <= clock.now()
+
+/** @param given the shelf of clients, the vocabulary of the instance that asks, where to report what was dropped */
+export const createClientRows = (given: {
+  readonly clients: Shelf<Client>
+  readonly clock: Clock
+  readonly vocabulary: Vocabulary
+  readonly report: Report
+}): Pick<Adapter, 'find' | 'upsert' | 'destroy'> => {
+  const { clients, clock, vocabulary, report } = given
+  // The shelf answers the same object as long as the record stands: sanitised and reported once for each.
+  const cleaned = new WeakMap<Client, AdapterPayload>()
+
+  const clean = (client: Client): AdapterPayload => {
+    const cached = cleaned.get(client)
+    if (cached) return cached
+    const { metadata, dropped } = sanitise(client, vocabulary)
+    if (Object.keys(dropped).length > 0) report(client.client_id, dropped)
+    cleaned.set(client, metadata as AdapterPayload)
+    return metadata as AdapterPayload
+  }
+
+  return {
+    async find(id) {
+      const client = await clients.get(id)
+      if (!client || client.disabled || isExpired(client, clock)) return undefined
+      return clean(client)
+    },
+    async upsert(_id, metadata) {
+      // Dynamic registration (OIDC Registration 3.1, RFC 7592): undefined members do not survive JSON.
+      await clients.put(JSON.parse(JSON.stringify(metadata)) as Client)
+    },
+    async destroy(id) {
+      await clients.remove(id)
+    },
+  }
+}

@@ -1,0 +1,85 @@
+/** Three-way merges of what parallel requests write into one row (ENGINE 13). Pure. */
+import { isDeepStrictEqual } from 'node:util'
+import type { AdapterPayload } from 'oidc-provider'
+
+type Authorizations = NonNullable<AdapterPayload['authorizations']>
+
+const mergeAuthorizations = (
+  base: Authorizations = {},
+  ours: Authorizations = {},
+  theirs: Authorizations = {},
+): Authorizations => {
+  const merged: Authorizations = { ...theirs }
+  for (const [client, state] of Object.entries(ours))
+    if (!isDeepStrictEqual(state, base[client])) merged[client] = { ...theirs[client], ...state }
+  for (const client of Object.keys(base)) if (!Object.hasOwn(ours, client)) delete merged[client]
+  return merged
+}
+
+/**
+ * A browser session that another request wrote since we read it: each side keeps what it changed.
+ * @param base as we read it, `ours` as we want it, `theirs` as it stands now
+ * @returns undefined when the session belongs to another account now and we did not sign anyone in
+ */
+export const mergeSession = (
+  base: AdapterPayload,
+  ours: AdapterPayload,
+  theirs: AdapterPayload,
+): AdapterPayload | undefined => {
+  if (ours.accountId !== theirs.accountId && theirs.accountId !== base.accountId)
+    return ours.accountId === base.accountId ? undefined : ours
+  const merged: Record<string, unknown> = { ...theirs }
+  for (const name of new Set([...Object.keys(base), ...Object.keys(ours)])) {
+    if (isDeepStrictEqual(ours[name], base[name])) continue
+    if (ours[name] === undefined) delete merged[name]
+    else merged[name] = ours[name]
+  }
+  if (ours.authorizations || theirs.authorizations)
+    merged.authorizations = mergeAuthorizations(base.authorizations, ours.authorizations, theirs.authorizations)
+  return merged as AdapterPayload
+}
+
+interface Allowed {
+  readonly scope?: string
+  readonly claims?: readonly string[]
+}
+type GrantPayload = AdapterPayload & {
+  openid?: Allowed
+  rejected?: { openid?: Allowed; resources?: Record<string, string> }
+  resources?: Record<string, string>
+}
+
+const words = (...texts: (string | undefined)[]): string[] => [
+  ...new Set(texts.flatMap((text) => text?.split(' ') ?? []).filter((word) => word !== '')),
+]
+
+const mergeAllowed = (a: Allowed | undefined, b: Allowed | undefined): Allowed | undefined => {
+  if (!a || !b) return a ?? b
+  const scope = words(a.scope, b.scope).join(' ')
+  const claims = [...new Set([...(a.claims ?? []), ...(b.claims ?? [])])]
+  return { ...(scope && { scope }), ...(claims.length > 0 && { claims }) }
+}
+
+const mergeResources = (a: Record<string, string> = {}, b: Record<string, string> = {}): Record<string, string> =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, words(a[name], b[name]).join(' ')]),
+  )
+
+/** A grant that a parallel request wrote too: what either was allowed stays allowed, both came from the same person. */
+export const mergeGrant = (ours: AdapterPayload, theirs: AdapterPayload): AdapterPayload => {
+  const [a, b] = [ours as GrantPayload, theirs as GrantPayload]
+  const merged: GrantPayload = { ...theirs, ...ours, openid: mergeAllowed(a.openid, b.openid) }
+  if (a.resources || b.resources) merged.resources = mergeResources(a.resources, b.resources)
+  if (a.rejected || b.rejected)
+    merged.rejected = {
+      openid: mergeAllowed(a.rejected?.openid, b.rejected?.openid),
+      resources: mergeResources(a.rejected?.resources, b.rejected?.resources),
+    }
+  return merged
+}
+
+/** Whether a write would change nothing that matters: the expiry moved by less than `tolerance` seconds. */
+export const onlyExpiryMoved = (before: AdapterPayload, after: AdapterPayload, tolerance: number): boolean => {
+  if (Math.abs((after.exp ?? 0) - (before.exp ?? 0)) >= tolerance) return false
+  return isDeepStrictEqual({ ...before, exp: 0, iat: 0 }, { ...after, exp: 0, iat: 0 })
+}

@@ -1,0 +1,61 @@
+/**
+ * Names that documentation already gives to settings which this version does not have: naming one is a mistake that says
+ * so, instead of "unknown". A `*` stands for any one level. A line goes when its setting is built.
+ */
+
+const topLevel = [
+  'spontaneousScopeLifetime',
+  'rateLimit',
+  'mail',
+  'hooks',
+  'metrics',
+  'apiClients',
+  'scopes',
+  'sectorIdentifiers',
+  'tokenProxyClients',
+  'endpoints',
+]
+const features = [
+  'sessionManagement',
+  'frontchannelLogout',
+  'backchannelLogout',
+  'webfinger',
+  'requestUri',
+  'deviceFlow',
+  'ciba',
+  'rar',
+  'tokenExchange',
+  'mtls',
+  'clientIdMetadata',
+]
+const methods = ['basic_lock', 'otp', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
+const protocols = ['oauth2', 'oauth1', 'saml', 'passport']
+
+const paths = new Set([
+  ...topLevel,
+  ...features.map((name) => `features.${name}`),
+  ...methods.map((name) => `methods.${name}`),
+  'listen.tls.clientCaFile',
+  ...['directory', 'maxFiles', 'stomp'].map((name) => `logging.${name}`),
+  ...['access_token_as_jwt', 'access_token_signing_alg', 'allow_spontaneous_scopes', 'spontaneous_scopes'].map(
+    (name) => `clients.*.${name}`,
+  ),
+  ...['preset', 'logout', ...protocols].map((name) => `identityProviders.*.${name}`),
+])
+
+/** Values of choices that come later, by path. */
+const values: Readonly<Record<string, readonly string[]>> = {
+  'identityProviders.*.protocol': protocols,
+  'subjects.pairwise': ['persistent'],
+}
+
+const general = (path: readonly PropertyKey[]): string =>
+  path.map((part) => (typeof part === 'number' ? '*' : String(part))).join('.')
+
+export const settingComesLater = (path: readonly PropertyKey[]): boolean => paths.has(general(path))
+
+export const valueComesLater = (path: readonly PropertyKey[], value: unknown): boolean =>
+  typeof value === 'string' && (values[general(path)]?.includes(value) ?? false)
+
+/** Methods and groups that acr values may name, built or not: ids that a provider must not take (CONTRACT 5). */
+export const reservedWays: readonly string[] = ['basic', ...methods, 'passport_social', 'passport_saml']

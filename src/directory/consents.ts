@@ -1,0 +1,61 @@
+/** What people allowed to clients; outlives sessions and grants (ENGINE 11). */
+import type { Clock } from '#kernel/clock.ts'
+import { isFault } from '#kernel/faults.ts'
+import type { Consent } from '#kernel/records/account.ts'
+import type { Collection } from './collection.ts'
+import { consentId } from './kinds.ts'
+import type { Consents } from './records.ts'
+
+const union = (a: readonly string[], b: readonly string[]): string[] => [...new Set([...a, ...b])]
+const without = (a: readonly string[], b: readonly string[]): string[] => a.filter((item) => !b.includes(item))
+
+interface Given {
+  readonly scopes: string[]
+  readonly claims: string[]
+  readonly rejectedScopes: string[]
+}
+
+/** The latest word counts: allowed now is no longer rejected, rejected now is no longer allowed. */
+const add = (now: Consent, given: Given, at: number): Consent => ({
+  ...now,
+  scopes: without(union(now.scopes, given.scopes), without(given.rejectedScopes, given.scopes)),
+  claims: union(now.claims, given.claims),
+  rejectedScopes: without(union(now.rejectedScopes, given.rejectedScopes), given.scopes),
+  updatedAt: at,
+})
+
+export const createConsents = (collection: Collection<Consent>, clock: Clock): Consents => {
+  const blank = (accountId: string, clientId: string): Consent => ({
+    id: consentId(accountId, clientId),
+    accountId,
+    clientId,
+    scopes: [],
+    claims: [],
+    rejectedScopes: [],
+    resources: {},
+    epoch: 0,
+    updatedAt: clock.now(),
+  })
+  const change = async (accountId: string, clientId: string, next: (now: Consent) => Consent) => {
+    const id = consentId(accountId, clientId)
+    if (await collection.update(id, next)) return
+    try {
+      await collection.create(next(blank(accountId, clientId)))
+    } catch (error) {
+      if (!isFault(error, 'directory.conflict')) throw error
+      await collection.update(id, next)
+    }
+  }
+
+  return {
+    get: async (accountId, clientId) => (await collection.get(consentId(accountId, clientId)))?.value,
+    remember: (accountId, clientId, given) => change(accountId, clientId, (now) => add(now, given, clock.now())),
+    async forget(accountId, clientId) {
+      // The record stays as the bearer of the epoch: grants made after this moment get other ids.
+      await change(accountId, clientId, (now) => ({
+        ...blank(accountId, clientId),
+        epoch: now.epoch + 1,
+      }))
+    },
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The last resort: anything thrown becomes an answer that says what to do, never a stack trace. People get a page with
+ * the OAuth error code and a reference; software gets JSON (RFC 6749 5.2 at the OAuth endpoints, RFC 9457 elsewhere).
+ * The reason goes to the log, under the same reference.
+ */
+import type { ServerResponse } from 'node:http'
+import { Fault, type FaultCode } from '#kernel/faults.ts'
+import type { Log } from '#kernel/log.ts'
+import { randomReference } from '#kernel/random.ts'
+import type { Ctx } from './context.ts'
+import { endpointOf } from './endpoints.ts'
+import { textsFor } from './language.ts'
+import { faultSentence, type Messages } from './messages.ts'
+import type { View } from './view.ts'
+
+/** What is told of a failure: `status` for HTTP, `code` for us, `oauth` for relying parties. */
+export interface Failure {
+  readonly code: FaultCode
+  readonly status: number
+  readonly oauth: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+export interface Errors {
+  /** Answers the request with what was thrown. Never throws. */
+  answer(ctx: Ctx, error: unknown): Promise<void>
+  /**
+   * The page for an OAuth error that the engine reports to a person.
+   * @param out as RFC 6749 4.1.2.1 names it; the description is shown as technical detail
+   */
+  oauthPage(ctx: Ctx, out: { error: string; error_description?: string | undefined }, status: number): void
+}
+
+export interface ErrorOptions {
+  readonly issuer: string
+  readonly view: View
+  readonly messages: Messages
+  readonly log: Log
+  /** Writes the failure into the login's trace, before the page with its reference is sent. */
+  readonly record?: ((reference: string, failure: Failure) => Promise<void>) | undefined
+}
+
+const RETRY_SECONDS: Readonly<Record<number, number>> = { 429: 60, 503: 5 }
+const byStatus: Readonly<Record<number, FaultCode>> = {
+  404: 'request.not-found',
+  405: 'request.method',
+  413: 'request.too-large',
+  414: 'request.too-long',
+}
+
+/** What koa and its parts throw for bad input (http-errors: `expose` with a 4xx status). */
+const exposed = (error: unknown): number | undefined => {
+  const { expose, status } = (error ?? {}) as { expose?: unknown; status?: unknown }
+  return expose === true && typeof status === 'number' && status >= 400 && status < 500 ? status : undefined
+}
+
+export const failureOf = (error: unknown): Failure => {
+  if (error instanceof Fault)
+    return { code: error.code, status: error.entry.status, oauth: error.entry.oauth, detail: error.detail }
+  const status = exposed(error)
+  const fault = new Fault(status === undefined ? 'internal' : (byStatus[status] ?? 'request.invalid'))
+  return { code: fault.code, status: status ?? fault.entry.status, oauth: fault.entry.oauth, detail: {} }
+}
+
+/** The headers that an abandoned answer had set; security headers, cookies and the request id stay. */
+const forget = (res: ServerResponse) => {
+  for (const name of ['content-type', 'content-length', 'content-encoding', 'location', 'etag', 'last-modified'])
+    res.removeHeader(name)
+}
+
+const setHeaders = (ctx: Ctx, { status, detail, code }: Failure) => {
+  ctx.set('cache-control', 'no-store')
+  const wait = typeof detail.retryAfter === 'number' ? Math.max(1, Math.ceil(detail.retryAfter)) : RETRY_SECONDS[status]
+  if (wait !== undefined) ctx.set('retry-after', String(wait))
+  if (typeof detail.allow === 'string') ctx.set('allow', detail.allow)
+  // What is left of a refused body must not be read as the next request.
+  if (code === 'request.too-large' || detail.what === 'aborted') ctx.set('connection', 'close')
+}
+
+const prefersJson = (ctx: Ctx): boolean => {
+  const type = ctx.accepts('html', 'json', 'application/problem+json')
+  return type === 'json' || type === 'application/problem+json'
+}
+
+export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptions): Errors => {
+  const base = new URL(issuer).pathname.replace(/\/$/, '')
+  const home = { href: `${base}/`, label: 'way.home' } as const
+
+  const note = (ctx: Ctx, failure: Failure, error: unknown, reference: string) => {
+    const fields = {
+      rid: ctx.state.rid,
+      reference,
+      fault: failure.code,
+      status: failure.status,
+      method: ctx.method,
+      path: ctx.path,
+      detail: failure.detail,
+    }
+    if (failure.status < 500) log.info('request.refused', fields)
+    else log.error('request.failed', { ...fields, cause: error })
+  }
+
+  const write = (ctx: Ctx, failure: Failure, reference: string) => {
+    ctx.status = failure.status
+    const sentence = faultSentence(textsFor(ctx, messages), failure.code)
+    if (endpointOf(ctx.path)?.endpoint.machine) {
+      ctx.body = { error: failure.oauth, error_description: faultSentence(messages.texts('en'), failure.code), reference }
+    } else if (prefersJson(ctx)) {
+      ctx.type = 'application/problem+json'
+      ctx.body = JSON.stringify({
+        type: 'about:blank',
+        title: sentence,
+        status: failure.status,
+        code: failure.code,
+        error: failure.oauth,
+        reference,
+      })
+    } else if (failure.code === 'request.host') {
+      // A page's stylesheet would be asked of the same unknown host.
+      ctx.type = 'text/plain; charset=utf-8'
+      ctx.body = `${sentence}\n`
+    } else {
+      const { client, ways = [home] } = ctx.state
+      view(ctx, 'error', { code: failure.oauth, sentence, reference, ways, ...(client && { client }) })
+    }
+  }
+
+  return {
+    async answer(ctx, error) {
+      const failure = failureOf(error)
+      const reference = (ctx.state.reference ??= randomReference())
+      try {
+        note(ctx, failure, error, reference)
+        if (ctx.headerSent || !ctx.writable) {
+          ctx.respond = false
+          ctx.res.destroy()
+          return
+        }
+        await record?.(reference, failure).catch((cause) => log.error('trace.lost', { reference, cause }))
+        forget(ctx.res)
+        setHeaders(ctx, failure)
+        write(ctx, failure, reference)
+      } catch (cause) {
+        log.error('request.unanswerable', { rid: ctx.state.rid, reference, cause })
+        ctx.status = 500
+        ctx.type = 'text/plain; charset=utf-8'
+        ctx.body = `Error ${reference}\n`
+      }
+    },
+    oauthPage(ctx, out, status) {
+      const t = textsFor(ctx, messages)
+      const key = `oauth.${out.error}`
+      const { client, ways = [home] } = ctx.state
+      const reference = (ctx.state.reference ??= randomReference())
+      view(
+        ctx,
+        'error',
+        {
+          code: out.error,
+          sentence: t.has(key) ? t(key) : t('oauth.other'),
+          reference,
+          ways,
+          ...(client && { client }),
+          ...(out.error_description !== undefined && { detail: out.error_description }),
+        },
+        status,
+      )
+    },
+  }
+}

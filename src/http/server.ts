@@ -1,0 +1,138 @@
+/** The listening socket: limits on what a connection may cost, and an end that lets requests in flight finish. */
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Log } from '#kernel/log.ts'
+import { MOST_URL } from './guard.ts'
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** PEM texts. With `clientCa`, browsers may show a certificate; none is demanded. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined } | undefined
+  readonly log: Log
+  /** Ms that requests in flight get at the end. */
+  readonly drainMs?: number
+  /** Ms for a whole request to arrive. */
+  readonly requestMs?: number
+}
+
+export interface Listener {
+  readonly port: number
+  /** Where it listens, such as `http://127.0.0.1:3000`. */
+  readonly url: string
+  /** True from the moment that `close` was called. */
+  draining(): boolean
+  /** Stops accepting, lets requests in flight finish within `drainMs`, then cuts what is left. */
+  close(): Promise<void>
+}
+
+const DRAIN_MS = 30_000
+const REQUEST_MS = 30_000
+/** Longer than the idle time of common load balancers (60 s), so that they close first and never meet a closed socket. */
+const KEEP_ALIVE_MS = 65_000
+const POLL_MS = 50
+
+const limits = (requestMs: number): ServerOptions => ({
+  // Request line and headers together: a target of MOST_URL must arrive, to be answered 414 with its page.
+  maxHeaderSize: 2 * MOST_URL,
+  requestTimeout: requestMs,
+  headersTimeout: Math.min(15_000, requestMs),
+  connectionsCheckingInterval: Math.min(5_000, requestMs),
+  keepAliveTimeout: KEEP_ALIVE_MS,
+})
+
+/** Answers what is not even HTTP, or too much of it. */
+const refuse = (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
+  if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy()
+  const line = error.rawPacket?.indexOf('\r\n') ?? -1
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? error.rawPacket && (line < 0 || line > MOST_URL)
+        ? '414 URI Too Long'
+        : '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+  return undefined
+}
+
+const create = (
+  handle: (req: IncomingMessage, res: ServerResponse) => void,
+  { tls, requestMs = REQUEST_MS }: ListenOptions,
+): Server =>
+  tls
+    ? createSecureServer(
+        {
+          ...limits(requestMs),
+          cert: tls.cert,
+          key: tls.key,
+          minVersion: 'TLSv1.2',
+          ...(tls.clientCa !== undefined && { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }),
+        },
+        handle,
+      )
+    : createServer(limits(requestMs), handle)
+
+const started = (server: Server, { host, port }: ListenOptions): Promise<AddressInfo> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve(server.address() as AddressInfo)
+    })
+  })
+
+/**
+ * Starts listening.
+ * @param handler what answers, `app.callback()` of app.ts
+ * @throws Error with node's code (EADDRINUSE, EACCES …)
+ */
+export const listen = async (
+  handler: (req: IncomingMessage, res: ServerResponse) => void,
+  options: ListenOptions,
+): Promise<Listener> => {
+  let draining = false
+  // Connections that never asked anything (a browser's preconnect) count as busy for node; they must not hold up the end.
+  const silent = new Set<Socket>()
+  const server = create((req, res) => {
+    silent.delete(req.socket)
+    if (draining) res.setHeader('connection', 'close')
+    handler(req, res)
+  }, options)
+  server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  server.on('clientError', refuse)
+  const { port } = await started(server, options)
+  server.on('error', (cause) => options.log.error('listener.failed', { cause }))
+
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      draining = true
+      const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
+      const cut = setTimeout(() => server.closeAllConnections(), options.drainMs ?? DRAIN_MS)
+      server.close(() => {
+        clearInterval(idle)
+        clearTimeout(cut)
+        resolve()
+      })
+      server.closeIdleConnections()
+      for (const socket of silent) socket.destroy()
+    })
+
+  let closed: Promise<void> | undefined
+  const shown = options.host.includes(':') ? `[${options.host}]` : options.host
+  return {
+    port,
+    url: `${options.tls ? 'https' : 'http'}://${shown}:${port}`,
+    draining: () => draining,
+    close: () => {
+      closed ??= close()
+      return closed
+    },
+  }
+}

@@ -1,0 +1,62 @@
+/** The consent step: only what is new is asked (OIDC Core 3.1.2.4). */
+import type { Ctx } from '#http/context.ts'
+import type { Fields } from '#http/form.ts'
+import { textsFor } from '#http/language.ts'
+import { claimText, scopeTexts } from '#http/messages.ts'
+import { seeOther } from '#http/route.ts'
+import type { InteractionWorld, Login } from './login.ts'
+
+const words = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
+
+const missingScopes = (login: Login): string[] => words(login.interaction.prompt.details.missingOIDCScope)
+
+/** What the page asks: scopes that are new, or all of the request when the relying party demands to ask again. */
+const askedScopes = (login: Login): string[] => {
+  const missing = missingScopes(login)
+  if (missing.length > 0) return missing
+  return typeof login.interaction.params.scope === 'string'
+    ? login.interaction.params.scope.split(' ').filter(Boolean)
+    : []
+}
+
+export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Login): Promise<void> => {
+  const { interaction, card } = login
+  const base = `/interaction/${interaction.uid}`
+  const accountId = interaction.session?.accountId
+  const account = accountId === undefined ? undefined : await world.records.accounts.get(accountId)
+  const scopes = askedScopes(login)
+  const t = textsFor(ctx, world.messages)
+  world.view(ctx, 'consent', {
+    client: card,
+    account: { name: account?.username ?? accountId ?? '' },
+    action: `${base}/consent`,
+    cancel: `${base}/cancel`,
+    scopes: scopes
+      .filter((name) => name !== 'offline_access')
+      .map((name) => ({ name, ...scopeTexts(t, name), required: name === 'openid' })),
+    claims: words(interaction.prompt.details.missingOIDCClaims).map((name) => ({
+      name,
+      displayName: claimText(t, name),
+    })),
+    offline: scopes.includes('offline_access'),
+  })
+}
+
+/** @param fields `scope`: the boxes that stayed ticked */
+export const decideConsent = async (world: InteractionWorld, ctx: Ctx, login: Login, fields: Fields): Promise<void> => {
+  const { interaction, client, reference } = login
+  const allowed = new Set([...fields.all('scope'), 'openid'])
+  const optional = askedScopes(login).filter((name) => name !== 'openid' && name !== 'offline_access')
+  const rejectedScopes = optional.filter((name) => !allowed.has(name))
+  const grantId = await interaction.grant({ rejectedScopes, remember: client.trusted || client.persist_authorizations })
+  world.trace.add(reference, 'consented', { scopes: [...allowed], rejectedScopes })
+  world.audit({
+    type: 'consent.given',
+    client: interaction.clientId,
+    reference,
+    ...(interaction.session && { account: interaction.session.accountId }),
+    detail: { rejectedScopes },
+  })
+  seeOther(ctx, await interaction.finish({ consent: { grantId } }))
+}

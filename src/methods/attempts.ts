@@ -1,0 +1,73 @@
+/**
+ * Limits on guessing: wrong secrets are counted per account and per network in the artifact store, so that all nodes
+ * share them. Right ones cost nothing. HAZARDS 2: never a bucket per spelling of a name or of an IPv6 address.
+ */
+import { isIP } from 'node:net'
+import type { Clock } from '#kernel/clock.ts'
+import type { ArtifactStore } from '#kernel/ports.ts'
+import { sha256 } from '#kernel/random.ts'
+
+/** Milliseconds; windows begin at multiples of it. */
+const WINDOW = 15 * 60_000
+const PER_ACCOUNT = 10
+const PER_NETWORK = 100
+
+/** Who guesses whom: one bucket for all spellings. An IPv6 subscriber has a /64. */
+export const networkOf = (address: string): string => {
+  const plain = address.replace(/%.*$/, '')
+  if (isIP(plain) !== 6) return plain
+  const normal = new URL(`http://[${plain}]`).hostname.slice(1, -1)
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(normal)
+  if (mapped) {
+    const bytes = mapped
+      .slice(1)
+      .flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255])
+    return bytes.join('.')
+  }
+  const [head = '', tail] = normal.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail ? tail.split(':') : []
+  const missing = tail === undefined ? 0 : 8 - left.length - right.length
+  const groups = [...left, ...Array.from({ length: missing }, () => '0'), ...right]
+  return `${groups.slice(0, 4).join(':')}::/64`
+}
+
+export interface Attempts {
+  /** Seconds until another try makes sense; undefined while there is room. */
+  limited(who: { account: string; address: string }): Promise<number | undefined>
+  /** Counts a wrong secret. */
+  wrong(who: { account: string; address: string }): Promise<void>
+}
+
+/** @param kind what is guessed; each kind has counters of its own */
+export const createAttempts = (
+  store: ArtifactStore,
+  clock: Clock,
+  kind: string,
+  { perAccount = PER_ACCOUNT, perNetwork = PER_NETWORK } = {},
+): Attempts => {
+  const buckets = ({ account, address }: { account: string; address: string }) => {
+    const start = Math.floor(clock.now() / WINDOW)
+    const bucket = (scope: string, name: string, most: number) => ({
+      key: sha256(`attempts ${kind} ${scope} ${start} ${name}`),
+      most,
+    })
+    return {
+      end: (start + 1) * WINDOW,
+      all: [bucket('account', account, perAccount), bucket('network', networkOf(address), perNetwork)],
+    }
+  }
+  return {
+    async limited(who) {
+      const { end, all } = buckets(who)
+      const counts = await Promise.all(all.map(({ key }) => store.increment(key, 0, end)))
+      return counts.some((count, index) => count >= (all[index]?.most ?? 0))
+        ? Math.max(1, Math.ceil((end - clock.now()) / 1000))
+        : undefined
+    },
+    async wrong(who) {
+      const { end, all } = buckets(who)
+      await Promise.all(all.map(({ key }) => store.increment(key, 1, end)))
+    },
+  }
+}

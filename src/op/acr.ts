@@ -1,0 +1,121 @@
+/**
+ * Which authentication context satisfies which request (CONTRACT 5, DESIGN 3.10). Pure: a table made of the enabled
+ * methods, the enabled providers and the `acrs` records. More is never claimed than was done.
+ */
+import type { Acr, IdentityProvider } from '#kernel/records/provider.ts'
+
+/** How the person of a browser session signed in. */
+export interface Done {
+  /** What the sign-in ended with: the value that was asked for, or the id of what was done. */
+  readonly acr?: string | undefined
+  /** The external provider, if it was one. */
+  readonly provider?: string | undefined
+}
+
+export interface AcrTable {
+  /** Everything that a request may name, for discovery and client metadata. */
+  readonly values: readonly string[]
+  /** The first of `values` that is satisfied. */
+  met(values: readonly string[], done: Done): string | undefined
+  /** Those of `values` that are known and that a client with this allow list of providers could get to. */
+  reachable(values: readonly string[], providers?: readonly string[]): string[]
+}
+
+const groups: Readonly<Record<string, readonly string[]>> = {
+  passport_social: ['oidc', 'oauth2', 'oauth1'],
+  passport_saml: ['saml'],
+}
+
+/** @param given ids of the enabled local methods, enabled providers only, all acr records */
+export const createAcrTable = (given: {
+  readonly methods: readonly string[]
+  readonly providers: readonly IdentityProvider[]
+  readonly acrs: readonly Acr[]
+}): AcrTable => {
+  const methods = new Set(given.methods)
+  const providers = new Map(given.providers.map((provider) => [provider.id, provider]))
+  const records = new Map(given.acrs.map((acr) => [acr.name, acr]))
+  const byAcr = Map.groupBy(
+    given.providers.flatMap((provider) => provider.acrs.map((value) => ({ value, provider }))),
+    ({ value }) => value,
+  )
+  const membersOf = (group: string): IdentityProvider[] =>
+    given.providers.filter(({ protocol }) => groups[group]?.includes(protocol))
+
+  /** Every way in that certainly was taken. */
+  const taken = ({ acr, provider }: Done): Set<string> => {
+    const ways = new Set<string>()
+    if (acr !== undefined) ways.add(acr)
+    if (provider !== undefined) ways.add(provider)
+    for (const step of (acr === undefined ? undefined : records.get(acr))?.steps ?? [])
+      if (step.length === 1 && step[0] !== undefined) ways.add(step[0])
+    return ways
+  }
+
+  const satisfied = (value: string, done: Done, ways: ReadonlySet<string>): boolean => {
+    if (ways.has(value)) return true
+    // A provider's own value is reported only when the provider confirmed it, or is trusted to mean it.
+    if (byAcr.get(value)?.some(({ provider }) => provider.id === done.provider && provider.trustAcr)) return true
+    if (membersOf(value).some(({ id }) => id === done.provider)) return true
+    const record = records.get(value)
+    if (!record) return false
+    const had = done.acr === undefined ? undefined : records.get(done.acr)
+    if (had && had.level > record.level) return true
+    return record.steps.every((step) => step.some((option) => ways.has(option)))
+  }
+
+  const reach = (value: string, allows: (id: string) => boolean, depth = 0): boolean => {
+    if (methods.has(value) || (providers.has(value) && allows(value))) return true
+    if (byAcr.get(value)?.some(({ provider }) => allows(provider.id))) return true
+    if (membersOf(value).some(({ id }) => allows(id))) return true
+    const record = depth === 0 ? records.get(value) : undefined
+    return record?.steps.every((step) => step.some((option) => reach(option, allows, 1))) ?? false
+  }
+
+  const values = [
+    ...methods,
+    ...providers.keys(),
+    ...byAcr.keys(),
+    ...Object.keys(groups).filter((group) => membersOf(group).length > 0),
+    ...records.keys(),
+  ]
+  return {
+    values: [...new Set(values)],
+    met(wanted, done) {
+      const ways = taken(done)
+      return wanted.find((value) => satisfied(value, done, ways))
+    },
+    reachable: (wanted, allowed) =>
+      wanted.filter((value) => reach(value, (id) => allowed === undefined || allowed.includes(id))),
+  }
+}
+
+/** What a request asks of the authentication. */
+export interface AcrRequest {
+  readonly values: readonly string[]
+  readonly essential: boolean
+}
+
+const strings = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
+
+/**
+ * Reads `claims.id_token.acr` and `acr_values` (OIDC Core 5.5.1.1, 3.1.2.1). An essential claim goes before acr_values,
+ * which oidc-provider would let overwrite it (ENGINE 3).
+ * @param params of the authorization request; @param defaults the client's default_acr_values
+ */
+export const requestedAcr = (params: Readonly<Record<string, unknown>>, defaults: readonly string[] = []): AcrRequest => {
+  let claim: { essential?: unknown; value?: unknown; values?: unknown } | undefined
+  if (typeof params.claims === 'string') {
+    try {
+      claim = (JSON.parse(params.claims) as { id_token?: { acr?: typeof claim } }).id_token?.acr ?? undefined
+    } catch {
+      // Malformed JSON was refused by the engine before.
+    }
+  }
+  const claimed = typeof claim?.value === 'string' ? [claim.value] : strings(claim?.values)
+  if (claim?.essential === true && claimed.length > 0) return { values: claimed, essential: true }
+  const asked = typeof params.acr_values === 'string' ? params.acr_values.split(' ').filter((value) => value !== '') : []
+  if (asked.length > 0) return { values: asked, essential: false }
+  return { values: claimed.length > 0 ? claimed : defaults, essential: false }
+}

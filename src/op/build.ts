@@ -1,0 +1,196 @@
+/**
+ * oidc-provider's configuration, made of our settings and records. One function per topic; nothing is contacted here,
+ * so that a new instance costs milliseconds and can replace the running one (DESIGN 3.2).
+ */
+import type { Configuration, JWK, KoaContextWithOIDC } from 'oidc-provider'
+import Provider, { errors } from 'oidc-provider'
+import { bitsOfRandomness } from '#artifacts/ids.ts'
+import type { Clock } from '#kernel/clock.ts'
+import { epochSeconds } from '#kernel/clock.ts'
+import type { Mapping } from '#kernel/records/provider.ts'
+import type { SigningKey } from '#directory/records.ts'
+import { claimsOf, scopes } from './claims.ts'
+import { extraMembers, responseTypes } from './clients.ts'
+import { createFeatures, type Pages } from './features.ts'
+import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
+
+/** CONTRACT 4. */
+const routes: Configuration['routes'] = {
+  authorization: '/authorize',
+  token: '/token',
+  userinfo: '/userinfo',
+  jwks: '/jwks',
+  registration: '/register',
+  introspection: '/introspect',
+  revocation: '/revoke',
+  pushed_authorization_request: '/par',
+  end_session: '/session/end',
+}
+
+/**
+ * Cookie names and attributes (DESIGN 22): prefixed and Secure over https; over http on loopback neither, and the port in
+ * the name, because cookies do not know ports.
+ */
+export const cookiesFor = (issuer: string): { names: Record<'session' | 'interaction' | 'resume', string>; secure: boolean } => {
+  const { protocol, port } = new URL(issuer)
+  if (protocol === 'https:')
+    return { names: { session: '__Host-session', interaction: '__Secure-interaction', resume: '__Secure-resume' }, secure: true }
+  const suffix = port || '80'
+  return {
+    names: { session: `session_${suffix}`, interaction: `interaction_${suffix}`, resume: `resume_${suffix}` },
+    secure: false,
+  }
+}
+
+const cookies = (issuer: string, keys: readonly string[]): Configuration['cookies'] => {
+  const { names, secure } = cookiesFor(issuer)
+  const common = { httpOnly: true, sameSite: 'lax', signed: true, secure } as const
+  return { names, keys: [...keys], long: { ...common, path: '/' }, short: common }
+}
+
+/** The first of equal keys signs (ENGINE 9): the active ones come first. */
+const jwks = (keys: readonly SigningKey[]): { keys: JWK[] } => ({
+  keys: keys.map(({ jwk, kid, alg }) => ({ ...jwk, kid, alg, use: 'sig' }) as JWK),
+})
+
+/** The session's absolute end bounds its idle time; both in seconds. */
+const sessionLife = (settings: OpSettings, clock: Clock, loginTs: number | undefined): number => {
+  const { session, sessionIdle } = settings.lifetimes
+  const left = loginTs === undefined ? session : loginTs + session - epochSeconds(clock)
+  return Math.max(1, Math.min(sessionIdle, left))
+}
+
+const ttl = (settings: OpSettings, clock: Clock): Configuration['ttl'] => {
+  const { lifetimes } = settings
+  return {
+    AccessToken: lifetimes.accessToken,
+    ClientCredentials: lifetimes.accessToken,
+    AuthorizationCode: lifetimes.authorizationCode,
+    IdToken: lifetimes.idToken,
+    RefreshToken: lifetimes.refreshToken,
+    Interaction: lifetimes.interaction,
+    Grant: grantLifetime(settings),
+    Session: (_ctx, session) => sessionLife(settings, clock, session.loginTs),
+  }
+}
+
+const algorithms = (settings: OpSettings): Configuration['enabledJWA'] => {
+  // An Ed25519 key is known by both its names (RFC 8037, RFC 9864); ours carry the older one.
+  const signing = [...settings.keys.algorithms]
+  const asymmetric = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'] as const
+  return {
+    idTokenSigningAlgValues: [...signing, 'HS256'],
+    userinfoSigningAlgValues: [...signing, 'HS256'],
+    introspectionSigningAlgValues: [...signing, 'HS256'],
+    authorizationSigningAlgValues: [...signing, 'HS256'],
+    requestObjectSigningAlgValues: [...asymmetric, 'HS256'],
+    clientAuthSigningAlgValues: [...asymmetric, 'HS256'],
+    dPoPSigningAlgValues: [...asymmetric],
+  }
+}
+
+/** The browser may call from where the client's redirect addresses are: public clients everywhere, all at userinfo. */
+const clientBasedCORS: Configuration['clientBasedCORS'] = (ctx, origin, client) => {
+  if (origin === 'null' || (ctx.oidc.route !== 'userinfo' && client.clientAuthMethod !== 'none')) return false
+  return client.redirectUris?.some((uri) => URL.parse(uri)?.origin === origin) ?? false
+}
+
+/** Longest life that a client assertion may ask for, seconds: its replay marker is kept as long. */
+const LONGEST_ASSERTION = 86_400
+
+const assertJwtClientAuthClaimsAndHeader: Configuration['assertJwtClientAuthClaimsAndHeader'] = (_ctx, claims) => {
+  if (Number(claims.exp) > Date.now() / 1000 + LONGEST_ASSERTION)
+    throw new errors.InvalidClientAuth('exp of the client assertion is too far ahead')
+}
+
+/** A sector document was checked when the client registered; a host that is down later must not take the client along. */
+const isRegistering = (): boolean => ['registration', 'client_update'].includes(Provider.ctx?.oidc.route ?? '')
+
+const discovery = (settings: OpSettings): Configuration['discovery'] => ({
+  claim_types_supported: ['normal'],
+  display_values_supported: ['page', 'popup', 'touch', 'wap'],
+  ui_locales_supported: [...settings.i18n.available],
+  prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
+})
+
+/** What the running deployment adds to the settings. */
+export interface Ingredients {
+  readonly settings: OpSettings
+  readonly clock: Clock
+  readonly keys: readonly SigningKey[]
+  /** Newest first, base64url. */
+  readonly cookieKeys: readonly string[]
+  readonly mappings: readonly Mapping[]
+  readonly acrs: readonly string[]
+  readonly adapter: NonNullable<Configuration['adapter']>
+  readonly policy: NonNullable<NonNullable<Configuration['interactions']>['policy']>
+  readonly findAccount: NonNullable<Configuration['findAccount']>
+  readonly loadExistingGrant: NonNullable<Configuration['loadExistingGrant']>
+  readonly pairwise: (sector: string, accountId: string) => string
+  readonly pages: Pages
+  /** The guarded outbound client; it replaces the engine's own guard. */
+  readonly fetch: typeof globalThis.fetch
+}
+
+/** Limits, bytes, of what clients publish. */
+const fetchResponseBodyLimits = { jwks_uri: 262_144, sector_identifier_uri: 262_144 }
+
+const guarded =
+  (fetch: Ingredients['fetch']): NonNullable<Configuration['fetch']> =>
+  (url, options) => {
+    // The engine's own dispatcher knows no proxy and no allow list; ours does, and guards at connect time as well.
+    const { dispatcher: _own, ...rest } = options as RequestInit & { dispatcher?: unknown }
+    return fetch(url as string, rest)
+  }
+
+/** @returns a configuration for `new Engine` */
+export const buildConfiguration = (given: Ingredients): Configuration => {
+  const { settings, clock, pages } = given
+  const base = basePath(settings.issuer)
+  const renderError = async (ctx: KoaContextWithOIDC, out: { error: string; error_description?: string | undefined }) => {
+    await pages.error(ctx, out)
+  }
+  return {
+    adapter: given.adapter,
+    acrValues: [...given.acrs],
+    allowOmittingSingleRegisteredRedirectUri: false,
+    assertJwtClientAuthClaimsAndHeader,
+    claims: claimsOf(given.mappings),
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    clientBasedCORS,
+    clientDefaults: {
+      id_token_signed_response_alg: settings.keys.default,
+      subject_type: settings.subjects.default,
+      ...(isHardened(settings) && { dpop_bound_access_tokens: true }),
+    },
+    cookies: cookies(settings.issuer, given.cookieKeys),
+    discovery: discovery(settings),
+    enabledJWA: algorithms(settings),
+    expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
+    extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
+    extraParams: [...settings.authorizationParameters],
+    extraTokenClaims: () => undefined,
+    features: createFeatures(settings, { scopes, pages, clock }),
+    fetch: guarded(given.fetch),
+    fetchResponseBodyLimits,
+    findAccount: given.findAccount,
+    formats: { bitsOfOpaqueRandomness: (_ctx, token) => bitsOfRandomness(token.kind) },
+    interactions: { policy: given.policy, url: (_ctx, interaction) => `${base}/interaction/${interaction.uid}` },
+    issueRefreshToken: (_ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
+    jwks: jwks(given.keys),
+    loadExistingGrant: given.loadExistingGrant,
+    pairwiseIdentifier: async (_ctx, accountId, client) => given.pairwise(String(client.sectorIdentifier), accountId),
+    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || isHardened(settings) },
+    renderError,
+    responseTypes: responseTypes(settings) as NonNullable<Configuration['responseTypes']>,
+    // RFC 9700 4.14.2; one access token is revoked by itself (artifacts/adapter.ts).
+    revokeGrantPolicy: (ctx) => !(ctx.oidc.route === 'revocation' && ctx.oidc.entities.AccessToken),
+    rotateRefreshToken: true,
+    routes,
+    scopes: [...scopes],
+    sectorIdentifierUriValidate: isRegistering,
+    subjectTypes: ['public', 'pairwise'],
+    ttl: ttl(settings, clock),
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * oidc-provider with our seams, all on its public surface: models and contexts are replaced by subclasses of the same
+ * name (the name is the adapter's model and the payload's kind). ENGINE.md 0 and 14 say why each is as it is; the
+ * contract tests in test/engine guard them on every upgrade.
+ */
+import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+
+/** The upstream session that a browser session came from. */
+export interface Upstream {
+  readonly provider: string
+  /** Names the sealed record of it. */
+  readonly id: string
+}
+
+/** What this room adds to the engine's models. */
+export interface Seams {
+  /** The issuer is https: cookies are Secure whatever the connection to us looks like. */
+  readonly secure: boolean
+  /** The session id that one client sees of one browser session; the same however often it is asked. */
+  sid(sessionUid: string, clientId: string): string
+  /** True for the first use of a client assertion or proof. `exp`: epoch seconds. */
+  unique(issuer: string, jti: string, exp: number): Promise<boolean>
+  /** Stands for an initial access token where registration is open to all. */
+  readonly openRegistration: { readonly token: string; readonly policies: readonly string[] }
+  /** The acr to report: the requested value when the session satisfies it. */
+  acr(ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined
+  /** Requests with prompt=none that may travel to a provider which is asked passively too. */
+  isPassiveTrip(ctx: object): boolean
+  /** May answer a refresh token that was used a moment ago; throws then. */
+  forgive(value: string, clientId: string | undefined): Promise<void>
+}
+
+/** Members that the published types of sessions and tokens leave out. */
+export interface SessionExtras {
+  upstream?: Upstream | undefined
+}
+export interface TokenExtras {
+  /** The external provider of the sign-in that the token stands for. */
+  idp?: string | undefined
+}
+
+type Instance<K extends Model> = InstanceType<Provider[K]>
+interface ContextMethods {
+  urlFor(name: string, options?: Record<string, unknown>): string
+  promptPending(name: string): boolean
+}
+interface SessionMethods extends SessionExtras {
+  ensureClientContainer(clientId: string): void
+  loginAccount(details: Parameters<Instance<'Session'>['loginAccount']>[0]): void
+}
+
+type Class = abstract new (...given: never[]) => object
+/**
+ * A class whose members may be overridden by accessors: a mapped type has plain properties where the class declares them
+ * (TS2611). `Own` declares again what is overridden by methods (TS2425), and what the published types leave out.
+ */
+type Opened<C extends Class, Own = object> = (new (
+  ...given: ConstructorParameters<C>
+) => { [K in Exclude<keyof InstanceType<C>, keyof Own>]: InstanceType<C>[K] } & Own) & {
+  [K in Exclude<keyof C, 'prototype'>]: C[K]
+}
+
+type Model = 'OIDCContext' | 'Session' | 'AuthorizationCode' | 'RefreshToken' | 'ReplayDetection' | 'InitialAccessToken'
+
+const Base = Provider as unknown as Opened<typeof Provider>
+
+/** The engine's own class of a model, open to overriding. */
+const original = <K extends Model, Own = object>(engine: object, name: K): Opened<Provider[K], Own> =>
+  Reflect.get(Provider.prototype, name, engine) as unknown as Opened<Provider[K], Own>
+
+/** What the class above answers for a member that was overridden. */
+const inherited = (above: object, name: string, self: object): unknown =>
+  Reflect.get(Reflect.get(above, 'prototype') as object, name, self)
+
+const withPayload = (above: object, name: string): string[] => [...(Reflect.get(above, 'IN_PAYLOAD') as string[]), name]
+
+const replaced = new WeakMap<object, Map<Model, unknown>>()
+
+/** One class per engine and model: the adapter of a model is found by its class. */
+const once = <K extends Model>(engine: object, name: K, make: () => unknown): Provider[K] => {
+  const classes = replaced.get(engine) ?? new Map<Model, unknown>()
+  replaced.set(engine, classes)
+  if (!classes.has(name)) classes.set(name, make())
+  return classes.get(name) as Provider[K]
+}
+
+/** How the running request's person signed in, while the engine makes a token of it. */
+const running = () => Provider.ctx?.oidc
+
+export class Engine extends Base {
+  readonly #seams: Seams
+
+  constructor(issuer: string, configuration: Configuration, seams: Seams) {
+    super(issuer, configuration)
+    this.#seams = seams
+  }
+
+  /** Cookies, addresses and the reported acr of one request. */
+  override get OIDCContext(): Provider['OIDCContext'] {
+    const seams = this.#seams
+    return once(this, 'OIDCContext', () => {
+      const engine = this
+      const Above = original<'OIDCContext', ContextMethods>(this, 'OIDCContext')
+      return class OIDCContext extends Above {
+        readonly #ctx: KoaContextWithOIDC
+
+        constructor(...given: ConstructorParameters<Provider['OIDCContext']>) {
+          super(...given)
+          this.#ctx = given[0] as KoaContextWithOIDC
+        }
+
+        override get cookies() {
+          const cookies = inherited(Above, 'cookies', this) as Instance<'OIDCContext'>['cookies']
+          // A proxy may speak plain http to us; the browser does not.
+          return seams.secure ? Object.assign(cookies, { secure: true }) : cookies
+        }
+
+        /** DESIGN 3.19: addresses follow the issuer, never the Host header. */
+        override urlFor(name: string, options?: Record<string, unknown>): string {
+          return engine.urlFor(name, options)
+        }
+
+        override promptPending(name: string): boolean {
+          if (name === 'none' && this.route === 'authorization' && seams.isPassiveTrip(this.#ctx)) return false
+          return super.promptPending(name)
+        }
+
+        override get acr(): string {
+          // Typed as always present; it is absent while nobody is signed in.
+          return seams.acr(this.#ctx, inherited(Above, 'acr', this) as string | undefined) as string
+        }
+      }
+    })
+  }
+
+  /** Sessions know where the person came from, and name each client's view of them by a value that does not change. */
+  override get Session(): Provider['Session'] {
+    const seams = this.#seams
+    return once(this, 'Session', () => {
+      const Above = original<'Session', SessionMethods>(this, 'Session')
+      return class Session extends Above {
+        static override get IN_PAYLOAD() {
+          return withPayload(Above, 'upstream')
+        }
+
+        /** ENGINE 13: parallel first requests of one client must see the same sid. */
+        override ensureClientContainer(clientId: string): void {
+          if (!this.sidFor(clientId)) this.sidFor(clientId, seams.sid(this.uid, clientId))
+        }
+
+        override loginAccount(details: Parameters<Instance<'Session'>['loginAccount']>[0]): void {
+          super.loginAccount(details)
+          const result = running()?.entities.Interaction?.result as { upstream?: Upstream } | undefined
+          this.upstream = result?.upstream
+        }
+      }
+    })
+  }
+
+  override get AuthorizationCode(): Provider['AuthorizationCode'] {
+    return once(this, 'AuthorizationCode', () => {
+      const Above = original<'AuthorizationCode', TokenExtras>(this, 'AuthorizationCode')
+      return class AuthorizationCode extends Above {
+        constructor(...given: ConstructorParameters<Provider['AuthorizationCode']>) {
+          super(...given)
+          if (!this.jti) this.idp = (running()?.session as SessionExtras | undefined)?.upstream?.provider
+        }
+
+        static override get IN_PAYLOAD() {
+          return withPayload(Above, 'idp')
+        }
+      }
+    })
+  }
+
+  override get RefreshToken(): Provider['RefreshToken'] {
+    const seams = this.#seams
+    return once(this, 'RefreshToken', () => {
+      const Above = original<'RefreshToken', TokenExtras>(this, 'RefreshToken')
+      return class RefreshToken extends Above {
+        constructor(...given: ConstructorParameters<Provider['RefreshToken']>) {
+          super(...given)
+          const entities = running()?.entities
+          const source = entities?.RotatedRefreshToken ?? entities?.AuthorizationCode
+          if (!this.jti) this.idp = (source as TokenExtras | undefined)?.idp
+        }
+
+        static override get IN_PAYLOAD() {
+          return withPayload(Above, 'idp')
+        }
+
+        static override async find<T>(this: unknown, ...given: [string, object?]): Promise<T | undefined> {
+          const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
+          const token = await find.apply(this, given)
+          const { consumed, clientId } = (token ?? {}) as { consumed?: unknown; clientId?: string }
+          if (consumed && running()?.route === 'token') await seams.forgive(given[0], clientId)
+          return token
+        }
+      }
+    })
+  }
+
+  /** The original looks first and saves then: parallel uses of one assertion would all pass (HAZARDS 1). */
+  override get ReplayDetection(): Provider['ReplayDetection'] {
+    const seams = this.#seams
+    return once(this, 'ReplayDetection', () => {
+      const Above = original(this, 'ReplayDetection')
+      return class ReplayDetection extends Above {
+        static override unique(issuer: string, jti: string, exp: number): Promise<boolean> {
+          return seams.unique(issuer, jti, exp)
+        }
+      }
+    })
+  }
+
+  /** Policies see registrations only behind an initial access token (ENGINE 5): open registration has one of ours. */
+  override get InitialAccessToken(): Provider['InitialAccessToken'] {
+    const { token, policies } = this.#seams.openRegistration
+    return once(this, 'InitialAccessToken', () => {
+      const Above = original(this, 'InitialAccessToken')
+      return class InitialAccessToken extends Above {
+        static override async find<T>(this: unknown, ...given: [string, object?]): Promise<T | undefined> {
+          if (given[0] === token) return new InitialAccessToken({ policies: [...policies] }) as T
+          const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
+          return find.apply(this, given)
+        }
+      }
+    })
+  }
+}

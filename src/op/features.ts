@@ -1,0 +1,79 @@
+/** Which of oidc-provider's features are on, and with what (ENGINE 8). Every callback is given: a default would write notices. */
+import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
+import type { Clock } from '#kernel/clock.ts'
+import { createRegistrationPolicy, POLICY } from './clients.ts'
+import { isHardened, type OpSettings } from './settings.ts'
+
+type Features = NonNullable<Configuration['features']>
+
+/** What the engine shows to people; wire renders them (CONTRACT 11). */
+export interface Pages {
+  logout(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): void | Promise<void>
+  loggedOut(ctx: KoaContextWithOIDC): void | Promise<void>
+  error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string | undefined }): void | Promise<void>
+}
+
+const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
+  enabled: true,
+  logoutSource: async (ctx) => {
+    const { secret } = ctx.oidc.session?.state ?? {}
+    await pages.logout(ctx, { action: ctx.oidc.urlFor('end_session_confirm'), xsrf: String(secret) })
+  },
+  postLogoutSuccessSource: async (ctx) => {
+    await pages.loggedOut(ctx)
+  },
+})
+
+/** Whoever may not authenticate sees only its own tokens (RFC 7662 2.1, RFC 7009 2.1). */
+const introspection: Features['introspection'] = {
+  enabled: true,
+  allowedPolicy: (_ctx, client, token) => client.clientAuthMethod !== 'none' || token.clientId === client.clientId,
+}
+
+const revocation: Features['revocation'] = {
+  enabled: true,
+  allowedPolicy: (_ctx, client, token) => {
+    if (token.clientId === client.clientId) return true
+    if (client.clientAuthMethod === 'none') return false
+    throw new errors.InvalidRequest('client is not authorized to revoke the presented token')
+  },
+}
+
+/** @param scopes all scopes; @param pages see above */
+export const createFeatures = (
+  settings: OpSettings,
+  given: { readonly scopes: readonly string[]; readonly pages: Pages; readonly clock: Clock },
+): Features => {
+  const hardened = isHardened(settings)
+  const { features } = settings
+  const policy = createRegistrationPolicy(settings, given.scopes, given.clock)
+  return {
+    devInteractions: { enabled: false },
+    claimsParameter: { enabled: true },
+    clientCredentials: { enabled: true },
+    userinfo: { enabled: true },
+    jwtUserinfo: { enabled: true },
+    introspection,
+    jwtIntrospection: { enabled: true },
+    revocation,
+    rpInitiatedLogout: logout(given.pages),
+    resourceIndicators: { enabled: false },
+    pushedAuthorizationRequests: {
+      enabled: features.par || hardened,
+      requirePushedAuthorizationRequests: hardened,
+    },
+    requestObjects: { enabled: features.jar },
+    jwtResponseModes: { enabled: features.jarm },
+    encryption: { enabled: features.encryption },
+    dPoP: { enabled: features.dpop || hardened },
+    rpMetadataChoices: { enabled: true },
+    registration: {
+      enabled: settings.registration.enabled,
+      // Policies run only behind initial access tokens; open registration brings one of ours (ENGINE 5).
+      initialAccessToken: true,
+      policies: { [POLICY]: policy },
+      issueRegistrationAccessToken: true,
+    },
+    registrationManagement: { enabled: settings.registration.enabled, rotateRegistrationAccessToken: true },
+  }
+}

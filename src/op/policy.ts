@@ -1,0 +1,123 @@
+/**
+ * When the person at the browser is needed: our own checks instead of the built-in ones about acr, which lose essential
+ * requests (ENGINE 3). A check throws an OAuth error where no page could help.
+ */
+import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
+import type { Records } from '#directory/records.ts'
+import { type AcrTable, type Done, requestedAcr } from './acr.ts'
+import type { SessionExtras } from './engine.ts'
+
+const { Check, Prompt, base } = interactionPolicy
+
+/** An authorization request as the room above sees it. */
+export interface PassiveRequest {
+  readonly params: Readonly<Record<string, unknown>>
+  readonly clientId: string
+}
+
+export interface PolicyOptions {
+  readonly acrs: AcrTable
+  readonly clients: Records['clients']
+  /** Request parameters that choose the way in themselves, so that the client's defaults do not count (CONTRACT 5). */
+  readonly selectors: readonly string[]
+  /** Whether a request with prompt=none leads to exactly one provider, which can be asked passively (CONTRACT 6). */
+  readonly passive?: ((request: PassiveRequest) => Promise<boolean>) | undefined
+}
+
+/** Requests that the check below let travel to a provider although they allow no page. */
+const passiveTrips = new WeakSet<object>()
+export const isPassiveTrip = (ctx: object): boolean => passiveTrips.has(ctx)
+
+/** How the browser session's person signed in. */
+const doneIn = (ctx: KoaContextWithOIDC): Done => {
+  const { session } = ctx.oidc
+  return { acr: session?.acr, provider: (session as SessionExtras | undefined)?.upstream?.provider }
+}
+
+const paramsOf = (ctx: KoaContextWithOIDC): Readonly<Record<string, unknown>> => ctx.oidc.params ?? {}
+
+/** What the check below found a request to ask for, the client's defaults included. */
+const asked = new WeakMap<object, readonly string[]>()
+
+/** The acr to report for this request: what was asked for, when it was satisfied, else what was done. */
+export const reportedAcr = (acrs: AcrTable, ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined =>
+  actual === undefined ? undefined : (acrs.met(asked.get(ctx) ?? [], doneIn(ctx)) ?? actual)
+
+const acrCheck = ({ acrs, clients, selectors }: PolicyOptions) => {
+  const request = async (ctx: KoaContextWithOIDC) => {
+    const params = paramsOf(ctx)
+    const client = ctx.oidc.client && (await clients.get(ctx.oidc.client.clientId))
+    const chosen = selectors.some((name) => params[name] !== undefined)
+    const wanted = requestedAcr(params, chosen ? [] : client?.default_acr_values)
+    return { ...wanted, reachable: acrs.reachable(wanted.values, client?.providers) }
+  }
+  return new Check(
+    'acr',
+    'the requested authentication context was not reached',
+    'unmet_authentication_requirements',
+    async (ctx) => {
+      const { values, essential, reachable } = await request(ctx)
+      asked.set(ctx, values)
+      if (values.length === 0 || (ctx.oidc.session?.accountId && acrs.met(values, doneIn(ctx)) !== undefined))
+        return Check.NO_NEED_TO_PROMPT
+      // OIDC Core 5.5.1.1, Unmet Authentication Requirements 1: an essential acr that nobody can give is an error at once.
+      if (essential && reachable.length === 0)
+        throw new errors.UnmetAuthenticationRequirements('none of the requested authentication contexts is available')
+      if (!ctx.oidc.session?.accountId || reachable.length === 0) return Check.NO_NEED_TO_PROMPT
+      if (ctx.oidc.result?.login) {
+        if (essential) throw new errors.UnmetAuthenticationRequirements('the authentication context was not reached')
+        return Check.NO_NEED_TO_PROMPT
+      }
+      // A voluntary wish is no reason to fail a request that allows no page (OIDC Core 3.1.2.1, acr_values).
+      return essential || !ctx.oidc.prompts.has('none')
+    },
+    async (ctx) => {
+      const { values, essential } = await request(ctx)
+      return { acr: { values, essential } }
+    },
+  )
+}
+
+/** The account behind the session was disabled or removed: only another sign-in helps. */
+const accountCheck = () =>
+  new Check('account', 'the account is not available', 'login_required', (ctx) =>
+    Boolean(ctx.oidc.session?.accountId && !ctx.oidc.account),
+  )
+
+const passiveCheck = ({ passive }: PolicyOptions) =>
+  new Check('passive', 'never asked for by itself', 'login_required', async (ctx) => {
+    const { client, prompts, session, route } = ctx.oidc
+    if (!passive || !client || session?.accountId || route !== 'authorization' || !prompts.has('none')) return false
+    if (await passive({ params: paramsOf(ctx), clientId: client.clientId })) passiveTrips.add(ctx)
+    return false
+  })
+
+/** A trusted client's users are not asked, even when it asks to ask. */
+const consentCheck = () =>
+  new Check('consent_prompt', 'consent prompt was not resolved', 'consent_required', (ctx) =>
+    Boolean(
+      ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent'),
+    ),
+  )
+
+/** For the engine's `interactions.policy`. */
+export const createPolicy = (options: PolicyOptions): interactionPolicy.DefaultPolicy => {
+  const policy = base()
+  const login = policy.get('login')
+  const consent = policy.get('consent')
+  if (!login || !consent) throw new TypeError('oidc-provider has no login or consent prompt')
+
+  for (const reason of ['essential_acrs', 'essential_acr']) login.checks.remove(reason)
+  login.checks.add(accountCheck())
+  login.checks.add(acrCheck(options))
+  login.checks.add(passiveCheck(options))
+
+  // Native clients prove themselves by PKCE and a claimed or loopback address; asking each time teaches to agree unread.
+  for (const reason of ['native_client_prompt', 'consent_prompt']) consent.checks.remove(reason)
+  consent.checks.add(consentCheck(), 0)
+
+  // Initiating User Registration 1.0 and OIDC Core 3.1.2.1: both are a sign-in, resolved by the interaction's result.
+  policy.add(new Prompt({ name: 'select_account', requestable: true }), 0)
+  policy.add(new Prompt({ name: 'create', requestable: true }), 0)
+  return policy
+}

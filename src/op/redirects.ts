@@ -1,0 +1,73 @@
+/** Addresses that strangers register: refused where parsers disagree about them or a browser could be led astray (HAZARDS 1). Pure. */
+
+const MOST_URIS = 20
+const MOST_LENGTH = 2048
+const MOST_TEXT = 256
+const loopbacks = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+type Metadata = Readonly<Record<string, unknown>>
+
+const redirectLists = ['redirect_uris', 'post_logout_redirect_uris']
+const webAddresses = [
+  'client_uri',
+  'logo_uri',
+  'policy_uri',
+  'tos_uri',
+  'jwks_uri',
+  'sector_identifier_uri',
+  'initiate_login_uri',
+]
+
+// Whitespace, control characters and backslashes are read differently by different URL parsers (RFC 3986 2).
+const unsafe = /[\s\\\p{Cc}]/u
+
+/** @returns what is wrong with an address, or undefined */
+const fault = (value: unknown): string | undefined => {
+  if (typeof value !== 'string' || !URL.canParse(value)) return 'must be an absolute URI'
+  if (value.length > MOST_LENGTH) return `must not be longer than ${MOST_LENGTH} characters`
+  if (unsafe.test(value)) return 'must not contain white space, control characters or backslashes'
+  const url = new URL(value)
+  if (url.username !== '' || url.password !== '' || /^[^/?#]*:\/\/[^/?#]*@/.test(value))
+    return 'must not contain user information'
+  return undefined
+}
+
+const redirectFault = (value: unknown, native: boolean): string | undefined => {
+  const wrong = fault(value)
+  if (wrong) return wrong
+  const url = new URL(value as string)
+  if (url.hash !== '' || (value as string).includes('#')) return 'must not contain a fragment'
+  if (!native && url.protocol === 'http:' && !loopbacks.has(url.hostname))
+    return 'must use https, or http on a loopback address'
+  return undefined
+}
+
+/**
+ * Checks the addresses and texts of a dynamic registration (OIDC Registration 2, RFC 7591 5).
+ * @returns the first mistake as `member problem`, or undefined
+ */
+export const registrationFault = (metadata: Metadata): string | undefined => {
+  const native = metadata.application_type === 'native'
+  for (const name of redirectLists) {
+    const values = metadata[name]
+    if (values === undefined) continue
+    if (!Array.isArray(values)) return `${name} must be an array`
+    if (values.length > MOST_URIS) return `${name} must not have more than ${MOST_URIS} members`
+    for (const value of values) {
+      const wrong = redirectFault(value, native)
+      if (wrong) return `${name} ${wrong}`
+    }
+  }
+  for (const name of webAddresses) {
+    const wrong = metadata[name] === undefined ? undefined : fault(metadata[name])
+    if (wrong) return `${name} ${wrong}`
+  }
+  for (const [name, value] of Object.entries(metadata)) {
+    if (!name.startsWith('client_name')) continue
+    if (typeof value !== 'string' || value.length > MOST_TEXT || /\p{Cc}/u.test(value))
+      return `${name} must be a text of at most ${MOST_TEXT} characters`
+  }
+  const { contacts } = metadata
+  if (Array.isArray(contacts) && contacts.length > MOST_URIS) return `contacts must not have more than ${MOST_URIS} members`
+  return undefined
+}
