@@ -19,8 +19,8 @@ const files = trackedPaths()
   .map((path) => ({ path, text: readText(path) }))
 
 const checks: readonly [string, () => string[]][] = [
-  ['types', () => tool('tsc', '-p', '.')],
-  ['format and lint', () => tool('biome', 'check', '.')],
+  ['types', () => [...tool('tsc', '-p', '.'), ...tool('tsc', '-p', 'tsconfig.browser.json')]],
+  ['format and lint', () => tool('biome', 'check', '.', '--diagnostic-level=error', '--max-diagnostics=100')],
   ['import directions', () => importMistakes(files)],
   ['licences', () => licenceMistakes(JSON.parse(readText('package-lock.json')) as Lockfile)],
   ['no machine, no registry', () => addressMistakes(files)],

@@ -26,8 +26,8 @@ const chromium: Service = {
   name: 'chromium',
   tiers: ['browser'],
   async open() {
-    const path = process.env.GATEHOUSE_TEST_CHROMIUM ?? findProgram('chromium', 'chromium-browser', 'google-chrome')
-    return path ? { variables: { GATEHOUSE_TEST_CHROMIUM: path } } : { missing: 'Chromium (Debian: chromium)' }
+    const path = process.env.CHROMIUM ?? findProgram('chromium', 'chromium-browser', 'google-chrome')
+    return path ? { variables: { CHROMIUM: path } } : { missing: 'Chromium (Debian: chromium)' }
   },
 }
 

@@ -44,7 +44,7 @@ const opened: { close(): Promise<void> }[] = []
 const variables: Record<string, string> = {}
 
 const tierOf = (file: string): string => {
-  const folder = file.split('/')[1] ?? ''
+  const folder = file.endsWith('/browser.test.ts') ? 'browser' : (file.split('/')[1] ?? '')
   return Object.entries(tiers).find(([, tier]) => tier.folders.includes(folder))?.[0] ?? 'rules'
 }
 

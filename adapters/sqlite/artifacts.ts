@@ -12,10 +12,8 @@ import { packTags, unpackTags } from './tags.ts'
 
 type By = 'key' | 'uid' | 'userCode'
 
-/** A row as it is read; which columns come is said by COLUMNS. */
+/** A row as COLUMNS reads it. */
 interface Row {
-  readonly id: number
-  readonly model: number
   readonly key: Uint8Array
   readonly expires: number | null
   readonly revision: number
@@ -25,6 +23,10 @@ interface Row {
   readonly user_code: Uint8Array | null
   readonly tags: Uint8Array | null
   readonly body: Uint8Array
+}
+interface ScannedRow extends Row {
+  readonly id: number
+  readonly name: string
 }
 
 const COLUMNS = 'key, expires, revision, consumed, grant_key, uid, user_code, tags, body'
@@ -53,6 +55,7 @@ export class SqliteArtifacts implements ArtifactStore {
   readonly #get: Readonly<Record<By, StatementSync>>
   readonly #tagged: StatementSync
   readonly #counter: StatementSync
+  readonly #scan: StatementSync
 
   constructor(path: string, clock: Clock, database: DatabaseSync, channel: Channel) {
     this.#path = path
@@ -66,6 +69,8 @@ export class SqliteArtifacts implements ArtifactStore {
     this.#tagged = database.prepare(`SELECT ${COLUMNS} FROM tagged JOIN artifact ON artifact.id = tagged.artifact
       WHERE tagged.tag = ? AND tagged.model = ? AND ${LIVE} ORDER BY tagged.artifact LIMIT ?`)
     this.#counter = database.prepare('SELECT n FROM counter WHERE key = ? AND expires > ?')
+    this.#scan = database.prepare(`SELECT artifact.id, model.name, ${COLUMNS} FROM artifact JOIN model
+      ON model.id = artifact.model WHERE artifact.id > ? AND ${LIVE} ORDER BY artifact.id LIMIT ${SCAN_ROWS}`)
   }
 
   /** How many transactions the writer committed: tests and the benchmark look at it. */
@@ -149,20 +154,15 @@ export class SqliteArtifacts implements ArtifactStore {
     return this.#channel.commit()
   }
 
-  /** In slices, so that a backup keeps neither the main thread nor the write-ahead log. */
+  /** In slices, so that a backup holds up neither the main thread nor the write-ahead log. */
   async *scan(): AsyncGenerator<{ model: Model; row: ArtifactRow }> {
-    const slice = this.#read(() =>
-      this.#database.prepare(`SELECT artifact.id, name AS model, ${COLUMNS} FROM artifact JOIN model ON model.id = model
-        WHERE artifact.id > ? AND ${LIVE} ORDER BY artifact.id LIMIT ${SCAN_ROWS}`),
-    )
     let after = 0
     for (;;) {
-      const rows = this.#read(() => slice.all(after, this.#clock.now())) as unknown as (Row & { model: string })[]
-      for (const row of rows as unknown as (Omit<Row, 'model'> & { model: string })[]) {
-        yield { model: row.model, row: toRow(row as unknown as Row) }
-        after = row.id
-      }
-      if (rows.length < SCAN_ROWS) return
+      const rows = this.#read(() => this.#scan.all(after, this.#clock.now()) as unknown as ScannedRow[])
+      for (const row of rows) yield { model: row.name, row: toRow(row) }
+      const last = rows.at(-1)
+      if (!last) return
+      after = last.id
     }
   }
 

@@ -43,9 +43,12 @@ class Batch {
   }
 }
 
-interface World {
+/** What a store is opened with. */
+export interface World {
   readonly clock: Clock
   readonly log: Log
+  /** How long the sweeper rests when there is nothing left to sweep; 5 s unless told. */
+  readonly sweepMs?: number
 }
 
 export class Channel {
@@ -82,7 +85,8 @@ export class Channel {
   /** Starts the writer of a prepared file. Throws Fault `store.unavailable`. */
   static async open(path: string, schema: SchemaName, world: World): Promise<Channel> {
     const control = new SharedArrayBuffer(16)
-    const workerData: WriterData = { path, schema, skew: world.clock.now() - systemClock.now(), control }
+    const skew = world.clock.now() - systemClock.now()
+    const workerData: WriterData = { path, schema, skew, sweepMs: world.sweepMs ?? 5000, control }
     const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData })
     const started = Promise.withResolvers<void>()
     const refuse = (cause?: unknown) => started.reject(unavailable(path, 'the writer could not start', cause))

@@ -50,7 +50,9 @@ class DirectoryOperations implements Operations {
     this.#find = prepare('SELECT revision, owner FROM record WHERE kind = ? AND name = ?')
     this.#taken = prepare('SELECT name FROM entry WHERE kind = ? AND field = ? AND value = ? AND alone = 1')
     this.#insert = prepare('INSERT INTO record (kind, name, revision, owner, doc) VALUES (?, ?, 1, ?, ?)')
-    this.#update = prepare('UPDATE record SET revision = revision + 1, doc = ? WHERE kind = ? AND name = ?')
+    this.#update = prepare(
+      'UPDATE record SET revision = revision + 1, owner = coalesce(?, owner), doc = ? WHERE kind = ? AND name = ?',
+    )
     this.#delete = prepare('DELETE FROM record WHERE kind = ? AND name = ?')
     this.#addEntry = prepare('INSERT OR IGNORE INTO entry (kind, field, value, name, alone) VALUES (?, ?, ?, ?, ?)')
     this.#dropEntries = prepare('DELETE FROM entry WHERE kind = ? AND name = ?')
@@ -95,7 +97,7 @@ class DirectoryOperations implements Operations {
     if (this.#find.get(record.kind, record.id)?.revision !== ifRevision) return { stale: true, changes: nothing }
     const conflict = this.#conflict(record)
     if (conflict !== undefined) return { conflict, changes: nothing }
-    this.#update.run(doc, record.kind, record.id)
+    this.#update.run(ownerOf(record), doc, record.kind, record.id)
     this.#dropEntries.run(record.kind, record.id)
     this.#enter(record)
     return { revision: ifRevision + 1, changes: [this.#changed(record.kind)] }
@@ -129,7 +131,7 @@ class DirectoryOperations implements Operations {
   }
 
   #write(record: Head, doc: Uint8Array): Change {
-    this.#insert.run(record.kind, record.id, record.owner ?? record.index?.owner?.[0] ?? null, doc)
+    this.#insert.run(record.kind, record.id, ownerOf(record), doc)
     this.#enter(record)
     return this.#changed(record.kind)
   }
@@ -144,6 +146,9 @@ class DirectoryOperations implements Operations {
     return { kind, epoch: Number(this.#count.get(kind)?.n) }
   }
 }
+
+/** A link that was not claimed but created belongs to the account in its index. */
+const ownerOf = ({ owner, index }: Head): string | null => owner ?? index?.account?.[0] ?? null
 
 const head = (inbox: Inbox): Head => JSON.parse(inbox.text()) as Head
 

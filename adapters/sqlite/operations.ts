@@ -17,7 +17,7 @@ export const APPEND = 14
 
 /**
  * Four shared 32-bit words wake the writer: it sleeps on the first, which counts orders. One order stands at a time.
- * A thread that sleeps so is woken for less than one that waits for messages (measured: a fifth of a lone write's cost).
+ * To wake a thread that sleeps so costs less than to send it a message.
  */
 export const COUNT = 0
 /** The slot (0 or 1) whose shared memory holds the batch, or CLOSE. */
@@ -41,6 +41,7 @@ export interface WriterData {
   readonly schema: 'artifacts' | 'directory'
   /** How far the store's clock is ahead of the system's, ms: only tests move it. */
   readonly skew: number
+  readonly sweepMs: number
   /** The four words. */
   readonly control: SharedArrayBuffer
 }

@@ -25,7 +25,6 @@ export interface Operations {
 /** Small batches with pauses, so that no caller waits long for the write lock. Milliseconds. */
 const SWEEP_ROWS = 200
 const SWEEP_PAUSE = 25
-const SWEEP_REST = 5000
 
 const tooLate: Failure = { failure: 'the database did not answer in time', errcode: undefined }
 
@@ -37,10 +36,11 @@ class Writer {
   readonly #commit
   readonly #rollback
   readonly #control: Int32Array
+  readonly #sweepMs: number
   #skew: number
   #sweepAt = Number.POSITIVE_INFINITY
 
-  constructor({ path, schema, skew, control }: WriterData) {
+  constructor({ path, schema, skew, sweepMs, control }: WriterData) {
     this.#database = openWriting(path)
     this.#operations = schema === 'artifacts' ? artifactOperations(this.#database) : directoryOperations(this.#database)
     this.#begin = this.#database.prepare('BEGIN IMMEDIATE')
@@ -48,7 +48,8 @@ class Writer {
     this.#rollback = this.#database.prepare('ROLLBACK')
     this.#control = new Int32Array(control)
     this.#skew = skew
-    if (this.#operations.sweep) this.#sweepAt = monotonic() + SWEEP_REST
+    this.#sweepMs = sweepMs
+    if (this.#operations.sweep) this.#sweepAt = monotonic() + sweepMs
   }
 
   /** Sleeps until there is an order or it is time to sweep; returns when told to close. */
@@ -61,11 +62,16 @@ class Writer {
         count = Atomics.load(this.#control, COUNT)
         const [, slot = CLOSE, used = 0, fresh] = this.#control
         if (slot === CLOSE) break
-        if (fresh) this.#inboxes[slot] = new Inbox((receiveMessageOnPort(port)?.message as Memory).memory)
+        if (fresh) this.#meet(slot, receiveMessageOnPort(port)?.message)
         port.postMessage(this.#execute(slot, used))
       }
     }
     this.#database.close()
+  }
+
+  #meet(slot: number, message: Memory | undefined): void {
+    if (!message) throw new Error('a batch came without its memory')
+    this.#inboxes[slot] = new Inbox(message.memory)
   }
 
   /** Runs a batch; answers a result or a Failure for each operation. */
@@ -125,12 +131,13 @@ class Writer {
     return results
   }
 
+  /** A sweep that fails is tried again later; whatever stops it stops the callers too, and they are told. */
   #sweep(): void {
     let swept = 0
     this.#transaction(Number.POSITIVE_INFINITY, () => {
       swept = this.#operations.sweep?.(systemClock.now() + this.#skew, SWEEP_ROWS) ?? 0
     })
-    this.#sweepAt = monotonic() + (swept < SWEEP_ROWS ? SWEEP_REST : SWEEP_PAUSE)
+    this.#sweepAt = monotonic() + (swept < SWEEP_ROWS ? this.#sweepMs : SWEEP_PAUSE)
   }
 }
 

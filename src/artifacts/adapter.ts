@@ -7,13 +7,13 @@ import { randomUUID } from 'node:crypto'
 import Provider, { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
 import type { Shelf } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
-import type { ArtifactRow, ArtifactStore, KeptRequest } from '#kernel/ports.ts'
+import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { hmac, sha256 } from '#kernel/random.ts'
 import type { Client } from '#kernel/records/client.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { createClientRows, type Report, type Vocabulary } from './client-rows.ts'
 import { mayBe } from './ids.ts'
-import { createInteractionRows } from './interaction-rows.ts'
+import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
 import { createRows, grantKey, memory, type Rows } from './rows.ts'
 import { createSessionRows } from './session-rows.ts'
@@ -36,13 +36,15 @@ export interface EngineAdapterOptions {
   readonly replayed?: (model: string) => void
   /** Asked before a second redemption kills the grant; it may throw an answer of its own instead. */
   readonly pardon?: (model: string, id: string) => Promise<void>
+  /** Wraps every method: failures of ours become errors that the engine knows. */
+  readonly translate: <A extends unknown[], R>(call: (...given: A) => Promise<R>) => (...given: A) => Promise<R>
 }
 
 export interface EngineAdapters {
   /** For oidc-provider's `adapter`. */
   readonly factory: AdapterFactory
   /** What is known of an interaction without its cookie. */
-  kept(uid: string): Promise<KeptRequest | undefined>
+  kept(uid: string): Promise<Kept | undefined>
   /** Drops every artifact of a grant and refuses new ones. */
   dropGrant(grantId: string): Promise<void>
 }
@@ -70,7 +72,7 @@ const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<void> }
 
 /** Everything but sessions, interactions and clients. */
-const createTokenRows = (model: string, given: Common): Adapter => {
+const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid'> => {
   const { store, clock, pepper } = given
   const userKey = (code: string) => hmac(pepper, `user code ${code}`)
 
@@ -122,9 +124,6 @@ const createTokenRows = (model: string, given: Common): Adapter => {
       const row = await store.get(model, 'userCode', userKey(code))
       return row && given.payload(model, row)
     },
-    async findByUid() {
-      return undefined
-    },
     async consume(id) {
       const key = sha256(id)
       const outcome = await store.redeem(model, key, randomUUID(), clock.now())
@@ -149,20 +148,20 @@ const createTokenRows = (model: string, given: Common): Adapter => {
   }
 }
 
-/** Fills what a model never uses, so that a wrong call is seen. */
-const only = (model: string, adapter: Partial<Adapter>): Adapter => {
-  const refuse = async () => {
-    throw new TypeError(`${model} does not support this`)
+/** Whole, whatever a model leaves out because the engine never calls it (ENGINE 13, table). */
+const whole = (adapter: Partial<Adapter>, translate: EngineAdapterOptions['translate']): Adapter => {
+  const unused = async (): Promise<never> => {
+    throw new TypeError('oidc-provider does not call this of the model')
   }
+  const { upsert, find, findByUid, findByUserCode, consume, destroy, revokeByGrantId } = adapter
   return {
-    upsert: refuse,
-    find: refuse,
-    findByUid: refuse,
-    findByUserCode: refuse,
-    consume: refuse,
-    destroy: refuse,
-    revokeByGrantId: refuse,
-    ...adapter,
+    upsert: translate(upsert ?? unused),
+    find: translate(find ?? unused),
+    findByUid: translate(findByUid ?? unused),
+    findByUserCode: translate(findByUserCode ?? unused),
+    consume: translate(consume ?? unused),
+    destroy: translate(destroy ?? unused),
+    revokeByGrantId: translate(revokeByGrantId ?? unused),
   }
 }
 
@@ -186,11 +185,12 @@ export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => 
   const common: Common = { ...options, ...rows, drop }
   const interactions = createInteractionRows(rows)
 
-  const factory: AdapterFactory = (model) => {
-    if (model === 'Session') return only(model, createSessionRows(rows))
-    if (model === 'Interaction') return only(model, interactions)
-    if (model === 'Client') return only(model, createClientRows(options))
+  const adapterOf = (model: string): Partial<Adapter> => {
+    if (model === 'Session') return createSessionRows(rows)
+    if (model === 'Interaction') return interactions
+    if (model === 'Client') return createClientRows(options)
     return createTokenRows(model, common)
   }
+  const factory: AdapterFactory = (model) => whole(adapterOf(model), options.translate)
   return { factory, kept: interactions.kept, dropGrant: (grantId) => drop(grantKey(grantId)) }
 }

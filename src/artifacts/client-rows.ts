@@ -3,7 +3,7 @@
  * request. Metadata that the configuration no longer knows would make the whole client unusable (ENGINE 5): such values
  * are dropped here and reported.
  */
-import type { Adapter, AdapterPayload } from 'oidc-provider'
+import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import type { Shelf } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Client } from '#kernel/records/client.ts'
@@ -88,6 +88,18 @@ export const sanitise = (
 const isExpired = (client: Metadata, clock: Clock): boolean =>
   typeof client.expires_at === 'number' && client.expires_at * 1000 <= clock.now()
 
+interface Cleaned {
+  readonly whole: AdapterPayload
+  /** Without default_acr_values. */
+  readonly asked: AdapterPayload
+}
+
+/**
+ * oidc-provider writes default_acr_values into the request, where they could no longer be told from what was asked; but
+ * they come last in choosing the way in (CONTRACT 5). Whoever decides reads them from the record.
+ */
+const isAuthorization = (): boolean => ['authorization', 'resume'].includes(Provider.ctx?.oidc.route ?? '')
+
 /** @param given the shelf of clients, the vocabulary of the instance that asks, where to report what was dropped */
 export const createClientRows = (given: {
   readonly clients: Shelf<Client>
@@ -97,22 +109,25 @@ export const createClientRows = (given: {
 }): Pick<Adapter, 'find' | 'upsert' | 'destroy'> => {
   const { clients, clock, vocabulary, report } = given
   // The shelf answers the same object as long as the record stands: sanitised and reported once for each.
-  const cleaned = new WeakMap<Client, AdapterPayload>()
+  const cleaned = new WeakMap<Client, Cleaned>()
 
-  const clean = (client: Client): AdapterPayload => {
+  const clean = (client: Client): Cleaned => {
     const cached = cleaned.get(client)
     if (cached) return cached
     const { metadata, dropped } = sanitise(client, vocabulary)
     if (Object.keys(dropped).length > 0) report(client.client_id, dropped)
-    cleaned.set(client, metadata as AdapterPayload)
-    return metadata as AdapterPayload
+    const { default_acr_values: _, ...asked } = metadata
+    const fresh = { whole: metadata, asked } as Cleaned
+    cleaned.set(client, fresh)
+    return fresh
   }
 
   return {
     async find(id) {
       const client = await clients.get(id)
       if (!client || client.disabled || isExpired(client, clock)) return undefined
-      return clean(client)
+      const { whole, asked } = clean(client)
+      return isAuthorization() ? asked : whole
     },
     async upsert(_id, metadata) {
       // Dynamic registration (OIDC Registration 3.1, RFC 7592): undefined members do not survive JSON.

@@ -20,9 +20,12 @@ const personal = new Set(['login_hint', 'id_token_hint'])
 const withoutPerson = (params: Readonly<Record<string, unknown>> = {}): Record<string, unknown> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => !personal.has(name)))
 
+/** A kept request, and the name that its login has in the trace. */
+export type Kept = KeptRequest & { readonly correlation?: string }
+
 export interface InteractionRows extends Pick<Adapter, 'find' | 'upsert' | 'destroy'> {
   /** What is known of an interaction without its cookie. */
-  kept(uid: string): Promise<KeptRequest | undefined>
+  kept(uid: string): Promise<Kept | undefined>
 }
 
 export const createInteractionRows = (rows: Rows): InteractionRows => {
@@ -51,10 +54,10 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
     async destroy(id) {
       const json = memory.get(MODEL, id)?.json ?? (await read(id))?.json
       if (json === undefined) return
-      const { exp, params } = JSON.parse(json) as Stored
+      const { exp, cid, params } = JSON.parse(json) as Stored
       const key = sha256(id)
       // What is left is the relying party's request, nothing of the person.
-      const left: Stored = { finished: true, params: withoutPerson(params), ...(exp !== undefined && { exp }) }
+      const left: Stored = { finished: true, params: withoutPerson(params), exp, cid }
       const expiresAt = clock.now() + KEEP_MS
       await store.put(MODEL, { key, body: rows.seal(MODEL, key, left), expiresAt })
     },
@@ -63,7 +66,8 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
       const clientId = found?.payload.params?.client_id
       if (!found || typeof clientId !== 'string') return undefined
       const state = isFinished(found.payload) ? 'finished' : isOver(found.payload) ? 'expired' : 'open'
-      return { params: withoutPerson(found.payload.params), clientId, state }
+      const { cid, params } = found.payload
+      return { params: withoutPerson(params), clientId, state, ...(cid !== undefined && { correlation: cid }) }
     },
   }
 }

@@ -122,8 +122,10 @@ const rules = (client: Written, context: z.RefinementCtx) => {
 const object = clientRecord.extend(members)
 
 /** What a file writes → the record: `logout_uri` is read as `frontchannel_logout_uri`, `trusted` implies remembering. */
-export const clientInput = object.superRefine(rules).transform(({ logout_uri, ...client }): Client => ({
-  ...client,
-  ...(logout_uri !== undefined && { frontchannel_logout_uri: logout_uri }),
-  persist_authorizations: client.trusted || client.persist_authorizations,
-}))
+export const clientInput = object.superRefine(rules).transform(
+  ({ logout_uri, ...client }): Client => ({
+    ...client,
+    ...(logout_uri !== undefined && { frontchannel_logout_uri: logout_uri }),
+    persist_authorizations: client.trusted || client.persist_authorizations,
+  }),
+)

@@ -3,9 +3,9 @@
  * do not count (`GATEHOUSE__TRUSTPROXY`, `GATEHOUSE__TRUST_PROXY`); a number is a place in a list.
  */
 import type { z } from 'zod'
+import { settingComesLater } from './later.ts'
 import { didYouMean, type Mistake } from './mistakes.ts'
 import { alternativesAt, keysOf } from './schema-walk.ts'
-import { settingComesLater } from './later.ts'
 import { Substituted } from './source-text.ts'
 
 export const PREFIX = 'GATEHOUSE__'
@@ -24,42 +24,45 @@ const plain = (name: string): string => name.toLowerCase().replaceAll('_', '')
 export const variableOf = (path: Path): string => PREFIX + path.map((part) => String(part).toUpperCase()).join('__')
 
 /** One level down, or what is wrong with the variable. */
-const step = (schema: z.ZodType, path: Path, segment: string): PropertyKey | Mistake['message'][] => {
+const step = (schema: z.ZodType, path: Path, segment: string): { key: PropertyKey } | { wrong: string } => {
   const level = alternativesAt(schema, path)
-  if (/^\d{1,4}$/.test(segment) && level.some(({ def }) => def.type === 'array')) return Number(segment)
+  if (/^\d{1,3}$/.test(segment) && level.some(({ def }) => def.type === 'array')) return { key: Number(segment) }
   const known = keysOf(level)
   const key = known.find((name) => plain(name) === plain(segment))
-  if (key !== undefined) return key
-  const open = level.some(({ def }) => def.type === 'record' || def.catchall !== undefined)
-  const strict = level.some(({ def }) => def.catchall?._zod.def.type === 'never')
-  if (open && !strict) return segment.toLowerCase()
-  if (settingComesLater([...path, segment.toLowerCase()]))
-    return ['found a setting that is not built in this version, must be left out']
+  if (key !== undefined) return { key }
+  // Names of one's own (claims, attributes) are lower case.
+  if (level.some(({ def }) => def.type === 'record' || (def.catchall && def.catchall._zod.def.type !== 'never')))
+    return { key: segment.toLowerCase() }
+  if (settingComesLater([...path, segment]))
+    return { wrong: 'found a setting that is not built in this version, must be left out' }
   const names = known.map((name) => variableOf([...path, name]))
-  return [`found an unknown setting, must be named after one${didYouMean(variableOf([...path, segment]), names)}`]
+  const meant = didYouMean(variableOf([...path, segment]), names)
+  return { wrong: `found no setting of this name, must be ${PREFIX} and the path of one in upper case${meant}` }
 }
 
-/** @param env all variables; only those that begin with GATEHOUSE__ count */
+const pathOf = (schema: z.ZodType, variable: string): { path: Path } | { wrong: string } => {
+  let path: Path = []
+  for (const segment of variable.slice(PREFIX.length).split('__')) {
+    const next = step(schema, path, segment)
+    if ('wrong' in next) return next
+    path = [...path, next.key]
+  }
+  return { path }
+}
+
+/** @param env all variables; only those that begin with GATEHOUSE__ count, and an empty one does not */
 export const readEnvironment = (
   schema: z.ZodType,
   env: Readonly<Record<string, string | undefined>>,
 ): { overrides: Override[]; mistakes: Mistake[] } => {
   const overrides: Override[] = []
   const mistakes: Mistake[] = []
-  const named = Object.entries(env).filter(([name]) => name.startsWith(PREFIX)).sort(([a], [b]) => (a < b ? -1 : 1))
-  for (const [variable, text] of named) {
-    if (text === undefined) continue
-    let path: PropertyKey[] | undefined = []
-    for (const segment of variable.slice(PREFIX.length).split('__')) {
-      const next = step(schema, path, segment)
-      if (Array.isArray(next)) {
-        mistakes.push(...next.map((message) => ({ path: variable, message })))
-        path = undefined
-        break
-      }
-      path = [...path, next]
-    }
-    if (path) overrides.push({ variable, path, text })
+  for (const variable of Object.keys(env).sort()) {
+    const text = env[variable]
+    if (!variable.startsWith(PREFIX) || !text) continue
+    const found = pathOf(schema, variable)
+    if ('wrong' in found) mistakes.push({ path: variable, message: found.wrong })
+    else overrides.push({ variable, path: found.path, text })
   }
   return { overrides, mistakes }
 }
@@ -76,7 +79,7 @@ const put = (tree: unknown, [key, ...rest]: Path, value: unknown): unknown => {
   if (typeof key === 'number') {
     const list = Array.isArray(tree) ? [...tree] : []
     list[key] = put(list[key], rest, value)
-    return list
+    return Array.from(list)
   }
   const section: Record<PropertyKey, unknown> = isTree(tree) && !Array.isArray(tree) ? { ...tree } : {}
   section[key] = put(section[key], rest, value)

@@ -31,7 +31,7 @@ const features = [
 const methods = ['basic_lock', 'otp', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
 const protocols = ['oauth2', 'oauth1', 'saml', 'passport']
 
-const paths = new Set([
+const paths = [
   ...topLevel,
   ...features.map((name) => `features.${name}`),
   ...methods.map((name) => `methods.${name}`),
@@ -41,7 +41,7 @@ const paths = new Set([
     (name) => `clients.*.${name}`,
   ),
   ...['preset', 'logout', ...protocols].map((name) => `identityProviders.*.${name}`),
-])
+]
 
 /** Values of choices that come later, by path. */
 const values: Readonly<Record<string, readonly string[]>> = {
@@ -51,8 +51,11 @@ const values: Readonly<Record<string, readonly string[]>> = {
 
 const general = (path: readonly PropertyKey[]): string =>
   path.map((part) => (typeof part === 'number' ? '*' : String(part))).join('.')
+const plain = (path: string): string => path.toLowerCase().replaceAll('_', '')
+const plainPaths = new Set(paths.map(plain))
 
-export const settingComesLater = (path: readonly PropertyKey[]): boolean => paths.has(general(path))
+/** However it is spelt: `ratelimit` and `rate_limit` mean the same. */
+export const settingComesLater = (path: readonly PropertyKey[]): boolean => plainPaths.has(plain(general(path)))
 
 export const valueComesLater = (path: readonly PropertyKey[], value: unknown): boolean =>
   typeof value === 'string' && (values[general(path)]?.includes(value) ?? false)

@@ -2,7 +2,7 @@
  * Mistakes in the words of the person who wrote the file: `path.to.setting: what was found, what is allowed`.
  * What is secret by schema or by name is never repeated.
  */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { settingComesLater, valueComesLater } from './later.ts'
 import {
   type Alternative,
@@ -118,15 +118,18 @@ const unknownKey = (scene: Scene, path: Path, key: string): Mistake => {
 
 const custom = (message: string): boolean => /^(must|needs|cannot)\b/.test(message)
 
-const wrongValue = (scene: Scene, path: Path, message: string): Mistake => {
+const wrongValue = (scene: Scene, path: Path, message: string, verbatim = custom(message)): Mistake => {
   const level = alternativesAt(scene.schema, path)
   const value = at(scene.written, path)
   const variable = scene.variable(path)
   const found = foundPhrase(value, level, path) + (variable === undefined ? '' : ` in ${variable}`)
   if (/^(found|missing)\b/.test(message)) return { path: joined(path), message }
   if (valueComesLater(path, value))
-    return { path: joined(path), message: `${found}, which is not built in this version, must be ${allowedPhrase(level)}` }
-  if (custom(message)) return { path: joined(path), message: `${found}, ${message}` }
+    return {
+      path: joined(path),
+      message: `${found}, which is not built in this version, must be ${allowedPhrase(level)}`,
+    }
+  if (verbatim) return { path: joined(path), message: `${found}, ${message}` }
   const choices = choicesOf(level).filter((choice) => typeof choice === 'string')
   const meant = typeof value === 'string' && !hidden(level, path) ? didYouMean(value, choices) : ''
   return { path: joined(path), message: `${found}, must be ${allowedPhrase(level)}${meant}` }
@@ -144,7 +147,9 @@ const sizePhrase = (issue: z.core.$ZodIssue): string | undefined => {
 
 /** Of a union's branches the one that the value was meant for: what went furthest, or failed at more than its type. */
 const meantBranch = (branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined =>
-  branches.find((issues) => issues.every((issue) => issue.path.length > 0 || issue.code !== 'invalid_type') && issues.length > 0)
+  branches.find(
+    (issues) => issues.every((issue) => issue.path.length > 0 || issue.code !== 'invalid_type') && issues.length > 0,
+  )
 
 /** One issue of zod → the mistakes it stands for. */
 export const mistakesOf = (scene: Scene, base: Path, issue: z.core.$ZodIssue): Mistake[] => {
@@ -159,6 +164,7 @@ export const mistakesOf = (scene: Scene, base: Path, issue: z.core.$ZodIssue): M
   }
   if (issue.code === 'invalid_key' || issue.code === 'invalid_element')
     return [wrongValue(scene, path, issue.issues[0]?.message ?? '')]
+  if (issue.code === 'custom') return [wrongValue(scene, path, issue.message, true)]
   return [wrongValue(scene, path, sizePhrase(issue) ?? issue.message)]
 }
 

@@ -2,7 +2,14 @@
 import { z } from 'zod'
 import { type AccountInput, accountInput } from '#kernel/records/account.ts'
 import type { Client } from '#kernel/records/client.ts'
-import { type Acr, acrRecord, type IdentityProvider, type Mapping, mappingRecord, providerRecord } from '#kernel/records/provider.ts'
+import {
+  type Acr,
+  acrRecord,
+  type IdentityProvider,
+  type Mapping,
+  mappingRecord,
+  providerRecord,
+} from '#kernel/records/provider.ts'
 import { clientInput } from './clients.ts'
 
 /** The validated resources of one file. */
@@ -35,7 +42,10 @@ export const resourcesShape = (protocols: Readonly<Record<string, z.ZodType>>) =
     .array(providerRecord(protocols))
     .prefault([])
     .meta({ title: 'Identity providers', help: 'External providers that people may sign in with.' }),
-  mappings: z.array(mappingRecord).prefault([]).meta({ title: 'Mappings', help: 'Which claim of an account comes from what.' }),
+  mappings: z
+    .array(mappingRecord)
+    .prefault([])
+    .meta({ title: 'Mappings', help: 'Which claim of an account comes from what.' }),
   acrs: z.array(acrRecord).prefault([]).meta({ title: 'Ways of signing in', help: 'Named sequences of steps.' }),
 })
 

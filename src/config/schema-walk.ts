@@ -17,6 +17,7 @@ interface Definition {
   readonly values?: readonly unknown[]
   readonly entries?: Readonly<Record<string, string | number>>
   readonly defaultValue?: unknown
+  readonly checks?: readonly { readonly _zod: { readonly def: unknown } }[]
 }
 
 const definition = (schema: Schema): Definition => schema._zod.def as unknown as Definition
@@ -35,19 +36,23 @@ const wrappers = new Set(['optional', 'default', 'prefault', 'nonoptional', 'rea
 export const alternativesOf = (schema: Schema, inherited: Meta = {}, optional = false): Alternative[] => {
   const def = definition(schema)
   const own = z.globalRegistry.get(schema as z.ZodType) ?? {}
-  const meta: Meta = { ...own, ...inherited, ...('defaultValue' in def && { default: inherited.default ?? def.defaultValue }) }
+  const meta: Meta = {
+    ...own,
+    ...inherited,
+    ...('defaultValue' in def && { default: inherited.default ?? def.defaultValue }),
+  }
   if (wrappers.has(def.type) && def.innerType)
     return alternativesOf(def.innerType, meta, optional || def.type !== 'nonoptional')
   if (def.type === 'nullable' && def.innerType) return alternativesOf(def.innerType, meta, optional)
   if (def.type === 'pipe' && def.in) return alternativesOf(def.in, meta, optional)
-  if (def.type === 'union' && def.options) return def.options.flatMap((option) => alternativesOf(option, meta, optional))
+  if (def.type === 'union' && def.options)
+    return def.options.flatMap((option) => alternativesOf(option, meta, optional))
   return [{ schema, def, meta, optional }]
 }
 
 /** The schemas below one alternative. */
 export const childOf = ({ def }: Alternative, key: PropertyKey): Schema | undefined => {
-  if (def.type === 'object')
-    return def.shape && Object.hasOwn(def.shape, key) ? def.shape[String(key)] : def.catchall
+  if (def.type === 'object') return def.shape && Object.hasOwn(def.shape, key) ? def.shape[String(key)] : def.catchall
   if (def.type === 'array') return def.element
   return def.type === 'record' ? def.valueType : undefined
 }
@@ -87,11 +92,13 @@ export const choicesOf = (level: readonly Pick<Alternative, 'def'>[]): unknown[]
     return def.type === 'literal' ? [...(def.values ?? [])] : []
   })
 
-const range = (schema: Schema): string => {
-  const { minimum, maximum } = schema._zod.bag as { minimum?: number; maximum?: number }
-  const from = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER ? ` from ${minimum}` : ''
-  const to = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? ` to ${maximum}` : ''
-  return from || to ? `${from}${to}` : ''
+/** The bounds of a number, from its checks. */
+const numberPhrase = ({ checks = [] }: Definition): string => {
+  const found = checks.map((check) => check._zod.def as { check: string; value?: number })
+  const bound = (name: string) => found.find(({ check }) => check === name)?.value
+  const [from, to] = [bound('greater_than'), bound('less_than')]
+  const whole = found.some(({ check }) => check === 'number_format') ? 'whole ' : ''
+  return `a ${whole}number${from === undefined ? '' : ` from ${from}`}${to === undefined ? '' : ` to ${to}`}`
 }
 
 const words: Readonly<Record<string, string>> = {
@@ -106,10 +113,10 @@ const words: Readonly<Record<string, string>> = {
 }
 
 /** What an alternative takes, as it goes on after "must be ". */
-const phraseOf = ({ schema, def, meta }: Alternative): string => {
+const phraseOf = ({ def, meta }: Alternative): string => {
   if (meta.allowed) return meta.allowed
   if (meta.unit === 'seconds') return 'an ISO 8601 duration such as PT5M, PT1H or P90D'
-  if (def.type === 'number') return `a ${schema._zod.bag.format === 'safeint' ? 'whole ' : ''}number${range(schema)}`
+  if (def.type === 'number') return numberPhrase(def)
   const choices = choicesOf([{ def }])
   if (choices.length > 0) return choices.length > 1 ? `one of ${choices.join(', ')}` : String(choices[0])
   if (def.type === 'array' && def.element) return `a list of ${inList(allowedPhrase(alternativesOf(def.element)))}`

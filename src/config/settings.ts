@@ -25,11 +25,10 @@ const issuerRules = (text: string): boolean => {
 const ISSUER = 'an https URL without query, fragment, or slash at the end'
 
 /** Discovery 3 and 4.1: the issuer is compared as text and discovery is found below it. */
-export const issuer = z
-  .string()
-  .refine(issuerRules, `must be ${ISSUER}`)
-  .prefault('http://localhost:3000')
-  .meta({ allowed: ISSUER, help: 'Who we are, exactly as tokens say it. Absent: http://localhost and the port of `listen`.' })
+export const issuer = z.string().refine(issuerRules, `must be ${ISSUER}`).prefault('http://localhost:3000').meta({
+  allowed: ISSUER,
+  help: 'Who we are, exactly as tokens say it. Absent: http://localhost and the port of `listen`.',
+})
 
 const listen = z
   .strictObject({
@@ -101,12 +100,13 @@ const MOST_GRACE = 60
 const refreshReuseGrace = duration
   .refine((value) => value <= MOST_GRACE, 'must be at most PT1M')
   .prefault('PT0S')
-  .meta({ help: 'A refresh token that is used again within this time gives the same answer again instead of ending the grant.' })
+  .meta({
+    help: 'A refresh token that is used again within this time gives the same answer again instead of ending the grant.',
+  })
 
-const security = z
-  .enum(['standard', 'hardened'])
-  .default('standard')
-  .meta({ help: 'hardened: pushed requests, sender-constrained tokens, neither implicit nor hybrid, PKCE for everyone.' })
+const security = z.enum(['standard', 'hardened']).default('standard').meta({
+  help: 'hardened: pushed requests, sender-constrained tokens, neither implicit nor hybrid, PKCE for everyone.',
+})
 
 const features = z
   .strictObject({
@@ -132,14 +132,20 @@ const registration = z
     clientLifetime: z
       .union([z.null(), duration.refine((value) => value >= 1, 'must be at least PT1S')])
       .default(null)
-      .meta({ allowed: 'null or an ISO 8601 duration such as P30D', help: 'A registered client is gone after so long.' }),
+      .meta({
+        allowed: 'null or an ISO 8601 duration such as P30D',
+        help: 'A registered client is gone after so long.',
+      }),
   })
   .prefault({})
 
 const subjects = z
   .strictObject({
     default: z.enum(['public', 'pairwise']).default('public').meta({ help: 'For clients that name no subject_type.' }),
-    publicAttribute: z.enum(['id']).default('id').meta({ help: 'The attribute of the account that is the public `sub`.' }),
+    publicAttribute: z
+      .enum(['id'])
+      .default('id')
+      .meta({ help: 'The attribute of the account that is the public `sub`.' }),
     pairwise: z.enum(['algorithmic']).default('algorithmic').meta({ help: 'How pairwise `sub` values are made.' }),
     pairwiseKey: secret.min(32).optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
     pairwiseSalt: secret.optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
@@ -210,7 +216,10 @@ const methodsOf = (methods: Readonly<Record<string, z.ZodType>>) =>
   z
     .strictObject(
       Object.fromEntries(
-        Object.entries(methods).map(([id, settings]) => [id, (settings as z.ZodType<MethodBlock>).prefault({} as never)]),
+        Object.entries(methods).map(([id, settings]) => [
+          id,
+          (settings as z.ZodType<MethodBlock>).prefault({} as never),
+        ]),
       ) as Record<string, z.ZodType<MethodBlock>>,
     )
     .prefault({})

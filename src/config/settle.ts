@@ -37,7 +37,10 @@ const fileOf = (value: unknown): string | undefined => {
 /** The content of a secret's file, without the line break that editors add. */
 const readSecret = (path: Path, file: string): { value?: string; mistake?: Mistake } => {
   const mistake = (found: string) => ({
-    mistake: { path: joined(path), message: `found the file ${file}, ${found}, must be a readable file with the secret` },
+    mistake: {
+      path: joined(path),
+      message: `found the file ${file}, ${found}, must be a readable file with the secret`,
+    },
   })
   try {
     if (statSync(file).size > MOST_BYTES) return mistake('which is too large')

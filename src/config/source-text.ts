@@ -3,7 +3,7 @@
  * holds is always a value and never syntax; `$${` stands for `${`.
  */
 import { parseDocument } from 'yaml'
-import type { Mistake } from './mistakes.ts'
+import { ConfigurationError, type Mistake } from './mistakes.ts'
 
 /** Text that came from variables: read as text or as YAML, whichever the setting takes. */
 export class Substituted {
@@ -98,4 +98,11 @@ export const readText = (text: string, name: string, env: Env): Read => {
   } catch {
     return { value: undefined, mistakes: [{ path: name, message: `found ${faulty.BAD_ALIAS}, must be YAML or JSON` }] }
   }
+}
+
+/** The same for text that is no file. @throws ConfigurationError */
+export const parseText = (text: string, name: string, env: Env): unknown => {
+  const { value, mistakes } = readText(text, name, env)
+  if (mistakes.length > 0) throw new ConfigurationError(mistakes)
+  return value
 }

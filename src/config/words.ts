@@ -21,9 +21,7 @@ export const flag = (standard: boolean, help: string) => z.boolean().default(sta
 
 /** Text without repetitions. */
 export const distinct = <T extends z.ZodType>(item: T) =>
-  z
-    .array(item)
-    .refine((list) => new Set(list).size === list.length, 'must not name the same value twice')
+  z.array(item).refine((list) => new Set(list).size === list.length, 'must not name the same value twice')
 
 const isRange = (text: string): boolean => {
   const [address = '', bits, ...rest] = text.split('/')

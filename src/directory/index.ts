@@ -1,5 +1,8 @@
 /** Builds the directory room: every kind of record over one Directory port, one bus, one sealer. */
+
+import type { Bus } from '#kernel/ports.ts'
 import { createAccounts, drawAccount, seedAccounts } from './accounts.ts'
+import { type Applying, openApply } from './apply.ts'
 import { type Collection, type Ground, type KindOf, openCollection } from './collection.ts'
 import { createConsents } from './consents.ts'
 import type { KeySettings } from './key-times.ts'
@@ -23,50 +26,67 @@ export interface RecordsGiven extends Ground {
   readonly hashPassword: (password: string) => Promise<string>
 }
 
-/**
- * Opens the records; creates the accounts that the served file declares and that are new.
- * The port, the bus and the sealer stay their owner's: `close` stops listening and nothing else.
- */
-export const createRecords = async (given: RecordsGiven): Promise<Records> => {
-  const { port, bus, clock, overlay } = given
-  const open = <T>(of: KindOf<T>): Collection<T> => openCollection(given, of)
-  const [accountRows, linkRows, consentRows] = [open(accountKind), open(linkKind), open(consentKind)]
-  const [clientRows, providerRows, mappingRows, acrRows] = [
-    open(clientKind),
-    open(providerKind),
-    open(mappingKind),
-    open(acrKind),
-  ]
-  const { keys, collections } = createKeys(given, given.keys)
+/** One collection a kind. */
+const openRows = (ground: Ground) => {
+  const open = <T>(of: KindOf<T>): Collection<T> => openCollection(ground, of)
+  return {
+    accounts: open(accountKind),
+    links: open(linkKind),
+    consents: open(consentKind),
+    clients: open(clientKind),
+    providers: open(providerKind),
+    mappings: open(mappingKind),
+    acrs: open(acrKind),
+  }
+}
 
-  const draw = drawAccount(clock, given.hashPassword)
-  const links = createLinks(port, linkRows, accountRows, draw, clock)
-  const consents = createConsents(consentRows, clock)
-  const accounts = createAccounts(accountRows, draw, clock, async (accountId) => {
-    for (const { provider, uid } of await links.ofAccount(accountId)) await links.unlink(provider, uid)
-    for (const { value } of await consentRows.find('account', accountId, MOST_CONSENTS))
-      await consentRows.remove(value.id)
-  })
-
-  const all = [accountRows, linkRows, consentRows, clientRows, providerRows, mappingRows, acrRows, ...collections]
-  const byKind = new Map(all.map((collection) => [collection.kind, collection]))
+/** Clears the caches before it tells anybody that something changed. */
+const relay = (bus: Bus, collections: readonly { readonly kind: string; forget(id?: string): void }[]) => {
+  const byKind = new Map(collections.map((collection) => [collection.kind, collection]))
   const listeners = new Set<(kind: string, id?: string) => void>()
   const stop = bus.onChange((kind, id) => {
     byKind.get(kind)?.forget(id)
     for (const listener of listeners) listener(kind, id)
   })
+  return { listeners, stop }
+}
 
+/**
+ * Opens the records; creates the accounts that the served file declares and that are new.
+ * The port, the bus and the sealer stay their owner's: `close` stops listening and nothing else.
+ */
+export const createRecords = async (given: RecordsGiven): Promise<Records & Applying> => {
+  const { port, bus, clock, overlay } = given
+  const rows = openRows(given)
+  const { keys, collections } = createKeys(given, given.keys)
+
+  const draw = drawAccount(clock, given.hashPassword)
+  const links = createLinks(port, rows.links, rows.accounts, draw, clock)
+  const consents = createConsents(rows.consents, clock)
+  const accounts = createAccounts(rows.accounts, draw, clock, async (accountId) => {
+    for (const { provider, uid } of await links.ofAccount(accountId)) await links.unlink(provider, uid)
+    for (const { value } of await rows.consents.find('account', accountId, MOST_CONSENTS))
+      await rows.consents.remove(value.id)
+  })
+
+  const { listeners, stop } = relay(bus, [...Object.values(rows), ...collections])
+
+  const shelves = {
+    accounts,
+    clients: createShelf(rows.clients, clientKind.id, overlay.clients, clientKind.read),
+    providers: createShelf(rows.providers, providerKind.id, overlay.identityProviders, providerKind.read),
+    mappings: createShelf(rows.mappings, mappingKind.id, overlay.mappings, mappingKind.read),
+    acrs: createShelf(rows.acrs, acrKind.id, overlay.acrs, acrKind.read),
+  }
+  const { apply } = await openApply(given, shelves, draw)
   await seedAccounts(accounts, overlay.accounts)
 
   return {
-    accounts,
+    ...shelves,
+    apply,
     links,
     consents,
     keys,
-    clients: createShelf(clientRows, clientKind.id, overlay.clients, clientKind.read),
-    providers: createShelf(providerRows, providerKind.id, overlay.identityProviders, providerKind.read),
-    mappings: createShelf(mappingRows, mappingKind.id, overlay.mappings, mappingKind.read),
-    acrs: createShelf(acrRows, acrKind.id, overlay.acrs, acrKind.read),
     onChange(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -72,7 +72,7 @@ export const clientKind: KindOf<Client> = {
 // The protocol's block was checked against the connector's schema by whoever wrote the record; here only what is common.
 const anyProvider = providerBase.loose()
 export const providerKind: KindOf<IdentityProvider> = {
-  kind: 'provider',
+  kind: 'identityProvider',
   id: ({ id }) => id,
   read: (value) => checked(anyProvider)(value) as IdentityProvider,
 }

@@ -133,7 +133,7 @@ export const createApp = (options: AppOptions): App => {
       if (ctx.path !== base && !ctx.path.startsWith(`${base}/`)) notFound()
       ctx.path = ctx.path.slice(base.length) || '/'
     }
-    await (endpointOf(ctx.path)?.endpoint.machine ? toEngine(ctx) : pages(ctx))
+    await (engine && endpointOf(ctx.path)?.endpoint.machine ? toEngine(ctx) : pages(ctx))
     if (ctx.status === 404 && ctx.body == null && ctx.respond !== false) notFound()
   }
 

@@ -66,16 +66,15 @@ export const openBasic = (world: {
     const account = await find(login, given.accountId)
     const who = { account: account ? `account ${account.id}` : unknownName(login), address: given.address }
     let wait: number | undefined
-    const verdict = await passwords.verifyPassword(password, account?.passwordHash, async () => {
-      // Asked in the turn, not before the queue: parallel guesses would all pass.
-      wait = await attempts.limited(who)
-      return wait !== undefined
+    const verdict = await passwords.verifyPassword(password, account?.passwordHash, {
+      skip: async () => {
+        wait = await attempts.limited(who)
+        return wait !== undefined
+      },
+      failed: () => attempts.wrong(who),
     })
     if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
-    if (!account || !verdict.matches) {
-      await attempts.wrong(who)
-      return { ok: false, code: 'login.wrong' }
-    }
+    if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
     if (account.disabled) return { ok: false, code: 'login.disabled' }
     if (verdict.needsRehash) await strengthen(account, password)
     // RFC 8176: pwd.

@@ -81,9 +81,16 @@ export interface Passwords {
   hashPassword(password: string): Promise<string>
   /**
    * @param phc absent (nobody of that name, no password): as much work, never a match
-   * @param skip asked when the turn comes; true spares the work and counts as no match
+   * @param turn what else belongs into the turn, so that parallel guesses cannot overtake their counting
    */
-  verifyPassword(password: string, phc: string | undefined, skip?: () => Promise<boolean>): Promise<Verdict>
+  verifyPassword(password: string, phc: string | undefined, turn?: Turn): Promise<Verdict>
+}
+
+export interface Turn {
+  /** Asked first; true spares the work and counts as no match. */
+  skip(): Promise<boolean>
+  /** Told of a wrong password before the next one gets the turn. */
+  failed(): Promise<void>
 }
 
 /** @param running at once (each 19 MiB and a thread); @param waiting at most, others are refused */
@@ -111,14 +118,15 @@ export const createPasswords = ({ running = 2, waiting = 64 } = {}): Passwords =
       const parts = { ...STANDARD, salt: randomBytes(SALT), tag: Buffer.alloc(TAG) }
       return inTurn(async () => encodePhc({ ...parts, tag: await compute(password, parts) }))
     },
-    async verifyPassword(password, phc, skip) {
+    async verifyPassword(password, phc, turn) {
       const known = phc === undefined ? undefined : decodePhc(phc)
       const tooLong = Buffer.byteLength(password) > LONGEST
       return inTurn(async () => {
-        if (await skip?.()) return { matches: false, needsRehash: false }
+        if (await turn?.skip()) return { matches: false, needsRehash: false }
         const parts = known ?? NOBODY
         const tag = await compute(tooLong ? '' : password, parts)
         const matches = timingSafeEqual(tag, parts.tag) && known !== undefined && !tooLong
+        if (!matches) await turn?.failed()
         return { matches, needsRehash: matches && !isStandard(parts) }
       })
     },

@@ -5,10 +5,10 @@
 import type { Configuration, JWK, KoaContextWithOIDC } from 'oidc-provider'
 import Provider, { errors } from 'oidc-provider'
 import { bitsOfRandomness } from '#artifacts/ids.ts'
+import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
-import type { SigningKey } from '#directory/records.ts'
 import { claimsOf, scopes } from './claims.ts'
 import { extraMembers, responseTypes } from './clients.ts'
 import { createFeatures, type Pages } from './features.ts'
@@ -31,10 +31,15 @@ const routes: Configuration['routes'] = {
  * Cookie names and attributes (DESIGN 22): prefixed and Secure over https; over http on loopback neither, and the port in
  * the name, because cookies do not know ports.
  */
-export const cookiesFor = (issuer: string): { names: Record<'session' | 'interaction' | 'resume', string>; secure: boolean } => {
+export const cookiesFor = (
+  issuer: string,
+): { names: Record<'session' | 'interaction' | 'resume', string>; secure: boolean } => {
   const { protocol, port } = new URL(issuer)
   if (protocol === 'https:')
-    return { names: { session: '__Host-session', interaction: '__Secure-interaction', resume: '__Secure-resume' }, secure: true }
+    return {
+      names: { session: '__Host-session', interaction: '__Secure-interaction', resume: '__Secure-resume' },
+      secure: true,
+    }
   const suffix = port || '80'
   return {
     names: { session: `session_${suffix}`, interaction: `interaction_${suffix}`, resume: `resume_${suffix}` },
@@ -98,10 +103,12 @@ const clientBasedCORS: Configuration['clientBasedCORS'] = (ctx, origin, client) 
 /** Longest life that a client assertion may ask for, seconds: its replay marker is kept as long. */
 const LONGEST_ASSERTION = 86_400
 
-const assertJwtClientAuthClaimsAndHeader: Configuration['assertJwtClientAuthClaimsAndHeader'] = (_ctx, claims) => {
-  if (Number(claims.exp) > Date.now() / 1000 + LONGEST_ASSERTION)
-    throw new errors.InvalidClientAuth('exp of the client assertion is too far ahead')
-}
+const shortAssertions =
+  (clock: Clock): Configuration['assertJwtClientAuthClaimsAndHeader'] =>
+  (_ctx, claims) => {
+    if (Number(claims.exp) > epochSeconds(clock) + LONGEST_ASSERTION)
+      throw new errors.InvalidClientAuth('exp of the client assertion is too far ahead')
+  }
 
 /** A sector document was checked when the client registered; a host that is down later must not take the client along. */
 const isRegistering = (): boolean => ['registration', 'client_update'].includes(Provider.ctx?.oidc.route ?? '')
@@ -147,14 +154,17 @@ const guarded =
 export const buildConfiguration = (given: Ingredients): Configuration => {
   const { settings, clock, pages } = given
   const base = basePath(settings.issuer)
-  const renderError = async (ctx: KoaContextWithOIDC, out: { error: string; error_description?: string | undefined }) => {
+  const renderError = async (
+    ctx: KoaContextWithOIDC,
+    out: { error: string; error_description?: string | undefined },
+  ) => {
     await pages.error(ctx, out)
   }
   return {
     adapter: given.adapter,
     acrValues: [...given.acrs],
     allowOmittingSingleRegisteredRedirectUri: false,
-    assertJwtClientAuthClaimsAndHeader,
+    assertJwtClientAuthClaimsAndHeader: shortAssertions(clock),
     claims: claimsOf(given.mappings),
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
     clientBasedCORS,
@@ -168,7 +178,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     enabledJWA: algorithms(settings),
     expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
-    extraParams: [...settings.authorizationParameters],
+    extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
     extraTokenClaims: () => undefined,
     features: createFeatures(settings, { scopes, pages, clock }),
     fetch: guarded(given.fetch),

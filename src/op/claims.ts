@@ -57,15 +57,17 @@ const claimsOfAccount = (account: Account): Record<string, unknown> => ({
 
 /** For the engine's `findAccount`: a disabled account is as good as none, in every flow and at once. */
 export const createFindAccount =
-  (accounts: Records['accounts']): FindAccount =>
-  async (ctx, sub, token): Promise<EngineAccount | undefined> => {
+  (accounts: Records['accounts']) =>
+  async (...[ctx, sub, token]: Parameters<FindAccount>): Promise<EngineAccount | undefined> => {
     const account = await accounts.get(sub)
     if (!account || account.disabled) return undefined
     return {
       accountId: sub,
       claims(use) {
         if (use !== 'id_token') return { ...claimsOfAccount(account), sub }
-        const idp = token ? (token as TokenExtras).idp : (ctx.oidc.session as SessionExtras | undefined)?.upstream?.provider
+        const idp = token
+          ? (token as TokenExtras).idp
+          : (ctx.oidc.session as SessionExtras | undefined)?.upstream?.provider
         return { ...claimsOfAccount(account), ...(idp !== undefined && { idp }), sub }
       },
     }

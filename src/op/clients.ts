@@ -1,7 +1,7 @@
 /** Relying parties: what their records may say here, and what dynamic registration may write (CONTRACT 3, ENGINE 5). */
 import { type ClientMetadata, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Vocabulary } from '#artifacts/client-rows.ts'
-import { epochSeconds, type Clock } from '#kernel/clock.ts'
+import { type Clock, epochSeconds } from '#kernel/clock.ts'
 import { clientExtras } from '#kernel/records/client.ts'
 import { registrationFault } from './redirects.ts'
 import { isHardened, type OpSettings } from './settings.ts'
@@ -32,7 +32,11 @@ const hardenedMembers = { require_pushed_authorization_requests: true, dpop_boun
 /** @param known what the running configuration offers */
 export const createVocabulary = (
   settings: OpSettings,
-  known: { readonly scopes: readonly string[]; readonly acrs: readonly string[]; readonly algorithms: readonly string[] },
+  known: {
+    readonly scopes: readonly string[]
+    readonly acrs: readonly string[]
+    readonly algorithms: readonly string[]
+  },
 ): Vocabulary => ({
   scopes: new Set(known.scopes),
   acrs: new Set(known.acrs),

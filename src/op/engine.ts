@@ -20,8 +20,10 @@ export interface Seams {
   sid(sessionUid: string, clientId: string): string
   /** True for the first use of a client assertion or proof. `exp`: epoch seconds. */
   unique(issuer: string, jti: string, exp: number): Promise<boolean>
-  /** Stands for an initial access token where registration is open to all. */
-  readonly openRegistration: { readonly token: string; readonly policies: readonly string[] }
+  /** Whether a value counts as initial access token without being stored (open registration, one configured token). */
+  entersRegistration(value: string): boolean
+  /** Names of the policies that every registration passes. */
+  readonly registrationPolicies: readonly string[]
   /** The acr to report: the requested value when the session satisfies it. */
   acr(ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined
   /** Requests with prompt=none that may travel to a provider which is asked passively too. */
@@ -189,9 +191,9 @@ export class Engine extends Base {
           return withPayload(Above, 'idp')
         }
 
-        static override async find<T>(this: unknown, ...given: [string, object?]): Promise<T | undefined> {
+        static override async find<T>(...given: [string, object?]): Promise<T | undefined> {
           const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
-          const token = await find.apply(this, given)
+          const token = await find.apply(RefreshToken, given)
           const { consumed, clientId } = (token ?? {}) as { consumed?: unknown; clientId?: string }
           if (consumed && running()?.route === 'token') await seams.forgive(given[0], clientId)
           return token
@@ -215,14 +217,15 @@ export class Engine extends Base {
 
   /** Policies see registrations only behind an initial access token (ENGINE 5): open registration has one of ours. */
   override get InitialAccessToken(): Provider['InitialAccessToken'] {
-    const { token, policies } = this.#seams.openRegistration
+    const seams = this.#seams
     return once(this, 'InitialAccessToken', () => {
       const Above = original(this, 'InitialAccessToken')
       return class InitialAccessToken extends Above {
-        static override async find<T>(this: unknown, ...given: [string, object?]): Promise<T | undefined> {
-          if (given[0] === token) return new InitialAccessToken({ policies: [...policies] }) as T
+        static override async find<T>(...given: [string, object?]): Promise<T | undefined> {
+          if (seams.entersRegistration(given[0]))
+            return new InitialAccessToken({ policies: [...seams.registrationPolicies] }) as T
           const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
-          return find.apply(this, given)
+          return find.apply(InitialAccessToken, given)
         }
       }
     })

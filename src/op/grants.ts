@@ -22,7 +22,9 @@ export const createNames = (key: Uint8Array) => ({
   grant: ({ sessionUid, accountId, clientId }: GrantOwner, epoch: number, generation: number): string =>
     hmac(key, JSON.stringify(['grant', sessionUid, accountId, clientId, epoch, generation])).toString('base64url'),
   sid: (sessionUid: string, clientId: string): string =>
-    hmac(key, JSON.stringify(['sid', sessionUid, clientId])).toString('base64url').slice(0, 22),
+    hmac(key, JSON.stringify(['sid', sessionUid, clientId]))
+      .toString('base64url')
+      .slice(0, 22),
 })
 export type Names = ReturnType<typeof createNames>
 
@@ -104,7 +106,9 @@ const remembered = (
 ): Missing | undefined => {
   if (!consent || !remembers(client) || (ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')))
     return undefined
-  const scopes = wanted.scopes.filter((scope) => consent.scopes.includes(scope) || consent.rejectedScopes.includes(scope))
+  const scopes = wanted.scopes.filter(
+    (scope) => consent.scopes.includes(scope) || consent.rejectedScopes.includes(scope),
+  )
   const claims = wanted.claims.filter((claim) => consent.claims.includes(claim))
   return scopes.length > 0 || claims.length > 0 ? { scopes, claims } : undefined
 }

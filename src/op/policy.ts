@@ -4,7 +4,8 @@
  */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Records } from '#directory/records.ts'
-import { type AcrTable, type Done, requestedAcr } from './acr.ts'
+import { requestedAcr } from '#kernel/acr.ts'
+import type { AcrTable, Done } from './acr.ts'
 import type { SessionExtras } from './engine.ts'
 
 const { Check, Prompt, base } = interactionPolicy
@@ -95,9 +96,7 @@ const passiveCheck = ({ passive }: PolicyOptions) =>
 /** A trusted client's users are not asked, even when it asks to ask. */
 const consentCheck = () =>
   new Check('consent_prompt', 'consent prompt was not resolved', 'consent_required', (ctx) =>
-    Boolean(
-      ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent'),
-    ),
+    Boolean(ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')),
   )
 
 /** For the engine's `interactions.policy`. */

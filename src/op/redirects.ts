@@ -68,6 +68,7 @@ export const registrationFault = (metadata: Metadata): string | undefined => {
       return `${name} must be a text of at most ${MOST_TEXT} characters`
   }
   const { contacts } = metadata
-  if (Array.isArray(contacts) && contacts.length > MOST_URIS) return `contacts must not have more than ${MOST_URIS} members`
+  if (Array.isArray(contacts) && contacts.length > MOST_URIS)
+    return `contacts must not have more than ${MOST_URIS} members`
   return undefined
 }

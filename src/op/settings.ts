@@ -12,7 +12,7 @@ export type OpSettings = Pick<
   | 'registration'
   | 'subjects'
   | 'authorizationParameters'
-  | 'methods'
+  | 'discovery'
   | 'inbound'
   | 'i18n'
 >

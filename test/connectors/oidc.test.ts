@@ -505,7 +505,11 @@ describe('logout and settings', () => {
   for (const [what, oidc, path] of [
     ['neither issuer nor metadata', { issuer: undefined }, 'oidc.issuer'],
     ['an issuer that is no web address', { issuer: 'op.example' }, 'oidc.issuer'],
-    ['metadata of another issuer', { metadata: { ...metadata, issuer: 'https://b.example' } }, 'oidc.metadata'],
+    [
+      'metadata of another issuer',
+      { metadata: { ...metadata, issuer: 'https://b.example', jwks_uri: 'https://b.example/j' } },
+      'oidc.metadata',
+    ],
     ['metadata without any keys', { metadata }, 'oidc.jwks'],
     ['no client_id', { client_id: undefined }, 'oidc.client_id'],
     ['a scope without openid', { scope: 'email' }, 'oidc.scope'],

@@ -3,7 +3,7 @@
  * exactly one thing from the moment it is set. It checks what a real one checks (PKCE, redirect URI, code once, client
  * authentication), so that a login through it proves something.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomUUID, type webcrypto } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -47,7 +47,8 @@ export type Lie =
   | 'discovery issuer'
 
 export type Endpoint = 'discovery' | 'jwks' | 'authorize' | 'token' | 'userinfo' | 'par'
-export type Ailment = 'hangs' | 'dribbles' | 'huge' | '500' | '503' | 'not JSON' | 'redirects' | 'breaks off'
+const ailments = ['hangs', 'dribbles', 'huge', '500', '503', 'not JSON', 'redirects', 'breaks off'] as const
+export type Ailment = (typeof ailments)[number]
 export type Tamper = Lie | `${Endpoint} ${Ailment}` | `says ${string}` | `token says ${string}`
 
 export interface Seen {
@@ -82,7 +83,7 @@ const json = (res: ServerResponse, status: number, body: unknown, headers: Recor
 
 interface Key {
   readonly kid: string
-  readonly privateKey: CryptoKey
+  readonly privateKey: webcrypto.CryptoKey
   readonly publicJwk: JWK
 }
 
@@ -187,8 +188,8 @@ export class Upstream {
     const params = req.method === 'POST' ? new URLSearchParams(await text(req)) : url.searchParams
     const { authorization } = req.headers
     this.seen.push({ endpoint, params, ...(authorization && { authorization }) })
-    if (this.tamper?.startsWith(`${endpoint} `))
-      return this.#ail(this.tamper.slice(endpoint.length + 1) as Ailment, res)
+    const ailment = ailments.find((each) => this.tamper === `${endpoint} ${each}`)
+    if (ailment) return this.#ail(ailment, res)
     const cache: Record<string, string> = this.#options.cacheControl
       ? { 'cache-control': this.#options.cacheControl }
       : {}
@@ -227,7 +228,8 @@ export class Upstream {
           while (!res.destroyed && res.write(block));
         }
         res.on('drain', more)
-        return more()
+        more()
+        return
       }
       case 'breaks off':
         res.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('{')

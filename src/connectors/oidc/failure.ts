@@ -13,29 +13,31 @@ import { Fault, type FaultCode } from '#kernel/faults.ts'
 export type Leg = 'discovery' | 'keys' | 'authorization' | 'pushed request' | 'token' | 'id token' | 'userinfo'
 
 /** RFC 6749 4.1.2.1 and 5.2, OIDC Core 3.1.2.6, OIDC unmet_authentication_requirements 1.0. */
-const said: Readonly<Record<string, FaultCode>> = {
-  access_denied: 'upstream.denied',
-  login_required: 'upstream.interaction',
-  interaction_required: 'upstream.interaction',
-  consent_required: 'upstream.interaction',
-  account_selection_required: 'upstream.interaction',
-  unmet_authentication_requirements: 'upstream.acr',
-  temporarily_unavailable: 'upstream.unavailable',
-  server_error: 'upstream.unavailable',
-  slow_down: 'upstream.unavailable',
-  invalid_request: 'upstream.misconfigured',
-  invalid_request_object: 'upstream.misconfigured',
-  invalid_request_uri: 'upstream.misconfigured',
-  request_not_supported: 'upstream.misconfigured',
-  request_uri_not_supported: 'upstream.misconfigured',
-  invalid_client: 'upstream.misconfigured',
-  unauthorized_client: 'upstream.misconfigured',
-  unsupported_grant_type: 'upstream.misconfigured',
-  unsupported_response_type: 'upstream.misconfigured',
-  unsupported_response_mode: 'upstream.misconfigured',
-  invalid_scope: 'upstream.misconfigured',
-  invalid_grant: 'upstream.invalid',
-}
+const said: ReadonlyMap<string, FaultCode> = new Map(
+  Object.entries({
+    access_denied: 'upstream.denied',
+    login_required: 'upstream.interaction',
+    interaction_required: 'upstream.interaction',
+    consent_required: 'upstream.interaction',
+    account_selection_required: 'upstream.interaction',
+    unmet_authentication_requirements: 'upstream.acr',
+    temporarily_unavailable: 'upstream.unavailable',
+    server_error: 'upstream.unavailable',
+    slow_down: 'upstream.unavailable',
+    invalid_request: 'upstream.misconfigured',
+    invalid_request_object: 'upstream.misconfigured',
+    invalid_request_uri: 'upstream.misconfigured',
+    request_not_supported: 'upstream.misconfigured',
+    request_uri_not_supported: 'upstream.misconfigured',
+    invalid_client: 'upstream.misconfigured',
+    unauthorized_client: 'upstream.misconfigured',
+    unsupported_grant_type: 'upstream.misconfigured',
+    unsupported_response_type: 'upstream.misconfigured',
+    unsupported_response_mode: 'upstream.misconfigured',
+    invalid_scope: 'upstream.misconfigured',
+    invalid_grant: 'upstream.invalid',
+  } as const),
+)
 
 /** Error names and descriptions are the provider's text: kept short and printable. */
 const short = (text: unknown, most: number): string | undefined =>
@@ -52,7 +54,7 @@ const spoken = (error: AuthorizationResponseError | ResponseBodyError, leg: Leg)
   // A provider's own words (user_cancelled_login …) mean that it did not sign the person in.
   const unknown: FaultCode = leg === 'authorization' ? 'upstream.denied' : 'upstream.invalid'
   const down = error instanceof ResponseBodyError && error.status >= 500
-  const code = said[error.error] ?? (down ? 'upstream.unavailable' : unknown)
+  const code = said.get(error.error) ?? (down ? 'upstream.unavailable' : unknown)
   return new Fault(code, {
     leg,
     reason: short(error.error, 80),
@@ -95,7 +97,8 @@ export const upstreamFault = (error: unknown, leg: Leg): Fault => {
   if (answer)
     return new Fault(answerCode(answer.status, leg), { leg, reason: 'unexpected answer', status: answer.status })
   const code = error instanceof ClientError ? error.code : undefined
-  const deepest = links.findLast((link) => link instanceof Error)
+  // A SyntaxError quotes what it could not read.
+  const deepest = links.findLast((link) => link instanceof Error && !(link instanceof SyntaxError))
   return new Fault(
     leg === 'discovery' || code === 'OAUTH_MISSING_SERVER_METADATA' || code === 'OAUTH_INVALID_SERVER_METADATA'
       ? 'upstream.misconfigured'

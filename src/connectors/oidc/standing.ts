@@ -19,13 +19,16 @@ const OLD_ENOUGH = 60
 /** Seconds. */
 export const TOLERANCE = 30
 
-/** One value, loaded when needed by whoever comes first; an older one stands in for a failed refresh. */
-const remembered = <T>(clock: Clock, ms: number, load: (anew: boolean) => Promise<T>) => {
+/**
+ * One value, loaded when needed by whoever comes first; an older one stands in for a failed refresh. The outbound cache is
+ * passed by (`reload`): it would keep an answer that turns out to be unusable.
+ */
+const remembered = <T>(clock: Clock, ms: number, load: () => Promise<T>) => {
   let kept: { value: T; until: number } | undefined
   let loading: Promise<T> | undefined
   return async (anew = false): Promise<T> => {
     if (kept && !anew && clock.now() < kept.until) return kept.value
-    loading ??= load(anew)
+    loading ??= load()
       .then((value) => {
         kept = { value, until: clock.now() + ms }
         return value
@@ -99,7 +102,7 @@ export const createStanding = (settings: OidcSettings, { clock, fetch }: World):
     if (settings.metadata) return complete(settings.metadata as client.ServerMetadata)
     try {
       const found = await discover(
-        (url, options) => fetch(url, { ...(options as RequestInit), cache: 'default' }),
+        (url, options) => fetch(url, { ...(options as RequestInit), cache: 'reload' }),
         client.None(),
       )
       return complete(found.serverMetadata())
@@ -108,13 +111,13 @@ export const createStanding = (settings: OidcSettings, { clock, fetch }: World):
     }
   })
 
-  const keys = remembered(clock, KEYS_MS, async (anew): Promise<Keys> => {
+  const keys = remembered(clock, KEYS_MS, async (): Promise<Keys> => {
     if (settings.jwks) return settings.jwks
     const { jwks_uri: uri } = await metadata()
     if (!uri) throw new Fault('upstream.misconfigured', { leg: 'keys', reason: 'no jwks_uri' })
     try {
       const headers = { accept: 'application/json, application/jwk-set+json' }
-      const answer = await fetch(uri, { headers, redirect: 'manual', cache: anew ? 'reload' : 'default' })
+      const answer = await fetch(uri, { headers, redirect: 'manual', cache: 'reload' })
       if (answer.status !== 200) throw new Error('no key set', { cause: answer })
       const body = (await answer.json()) as Keys | null
       if (!Array.isArray(body?.keys)) throw new SyntaxError('no array "keys"')

@@ -214,7 +214,9 @@ const examine = async (desk: Desk, session: Session, draft: Draft): Promise<stri
   if (!allPassed(draft)) return 'A check failed, so the code was not redeemed.'
   const answered = await redeem(desk, session, whole, pending, response.code)
   if (answered.problem !== undefined) return answered.problem
-  return checkBack(draft, whole, pending, answered.data, desk.clock.now())
+  // Issued just now, so measured by the time after the answer.
+  const later = { ...whole, now: epochSeconds(desk.clock) }
+  return checkBack(draft, later, pending, answered.data, desk.clock.now())
 }
 
 /** RFC 6749 10.12: a response that this browser did not ask for goes no further. */

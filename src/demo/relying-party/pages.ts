@@ -81,7 +81,7 @@ export interface DemoPages {
       headline: string
       problem?: string
       facts: readonly Row[]
-      groups: readonly (CheckGroup & { failed: number })[]
+      groups: readonly (CheckGroup & { failed: number; passed: number })[]
       request: readonly Row[]
       response: readonly Row[]
       tokens: readonly TokenCard[]

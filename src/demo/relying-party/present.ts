@@ -51,15 +51,23 @@ const noteOf = (name: string, value: unknown, now: number): string | undefined =
   return MEANINGS[name]
 }
 
+/** Characters from which a text gets lines of its own, with a scroll bar. */
+const LONG = 200
+
 /** @param now epoch seconds */
 export const rows = (object: Readonly<Record<string, unknown>>, now: number): Row[] =>
   Object.entries(object)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => {
       const plain = typeof value === 'string' ? value : JSON.stringify(value)
-      const block = typeof value === 'object' && value !== null && plain.length > 40
+      const deep = typeof value === 'object' && value !== null && plain.length > 40
       const note = noteOf(name, value, now)
-      return { name, value: block ? JSON.stringify(value, null, 2) : plain, block, ...(note && { note }) }
+      return {
+        name,
+        value: deep ? JSON.stringify(value, null, 2) : plain,
+        block: deep || plain.length > LONG,
+        ...(note && { note }),
+      }
     })
 
 /** A token with everything that can be read of it. */
@@ -156,6 +164,7 @@ export const loginCard = (session: Session, login: Login, now: number): NonNulla
   groups: login.groups.map((group) => ({
     ...group,
     failed: group.checks.filter(({ outcome }) => outcome === 'failed').length,
+    passed: group.checks.filter(({ outcome }) => outcome === 'passed').length,
   })),
   request: login.pending ? rows(login.pending.params, now) : [],
   response: rows(login.response, now),
@@ -216,6 +225,10 @@ export const buttonsFor = (tokens: TokenSet): DemoPages['result']['buttons'] =>
       })),
   }))
 
+/** A list of words as one line. */
+const listed = (value: unknown): unknown =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string') ? value.join(', ') : value
+
 const isEndpoint = (name: string): boolean =>
   name.endsWith('_endpoint') || name === 'jwks_uri' || name.endsWith('_iframe')
 
@@ -238,9 +251,9 @@ export const discoveryRows = (metadata: Metadata): { endpoints: Row[]; abilities
   }
 }
 
-/** A client's registration with its secrets covered. */
+/** A client's registration with its secrets covered, lists on one line. */
 export const clientRows = (client: RelyingPartyClient, now: number): Row[] =>
-  rows(client, now).map((row) =>
+  rows(Object.fromEntries(Object.entries(client).map(([name, value]) => [name, listed(value)])), now).map((row) =>
     row.name === 'client_secret' || row.name === 'registration_access_token'
       ? { ...row, value: `${row.value.slice(0, 4)}…`, note: 'shown in part' }
       : row,

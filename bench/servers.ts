@@ -1,0 +1,125 @@
+/** The servers of a run: Gatehouse in its default configuration, the bare oidc-provider, the upstream provider. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { env as environment, execPath } from 'node:process'
+import type { BarePlan } from './bare.ts'
+import { type ClientFixture, type Fixtures, UPSTREAM } from './fixtures.ts'
+import { type Started, startServer } from './processes.ts'
+
+const here = import.meta.dirname
+const executable = join(here, '..', 'gatehouse')
+
+/** A setting of the caller's shell must not make the default configuration another one. */
+const cleanEnvironment = () =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('GATEHOUSE')))
+
+export interface Server {
+  readonly issuer: string
+  readonly start: () => Promise<Started>
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+
+/** A directory for databases and configurations, gone with the run. */
+export const workDirectory = (): { readonly path: string; readonly remove: () => void } => {
+  const path = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export interface BareOptions {
+  readonly name: string
+  readonly clients: readonly ClientFixture[]
+  readonly autoLogin?: boolean
+  /** Directory for a CPU profile. */
+  readonly profile?: string
+}
+
+const profiled = (directory: string | undefined): Record<string, string> =>
+  directory === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory}` }
+
+/** @returns an oidc-provider process of bench/bare.ts, not started yet */
+export const bareServer = async (directory: string, fixtures: Fixtures, options: BareOptions): Promise<Server> => {
+  const port = await freePort()
+  const plan: BarePlan = {
+    port,
+    database: options.autoLogin ? ':memory:' : join(directory, `${options.name}.db`),
+    clients: options.clients.map((client) => ({ ...client }) as BarePlan['clients'][number]),
+    people: fixtures.people,
+    jwks: {
+      keys: [{ ...fixtures.key, use: 'sig', alg: 'RS256', kid: options.name } as BarePlan['jwks']['keys'][number]],
+    },
+    autoLogin: options.autoLogin ?? false,
+  }
+  const file = join(directory, `${options.name}.json`)
+  writeFileSync(file, JSON.stringify(plan))
+  const env = { ...cleanEnvironment(), ...profiled(options.profile) }
+  return {
+    issuer: `http://127.0.0.1:${port}`,
+    start: () => startServer(execPath, [join(here, 'bare.ts'), file], env),
+  }
+}
+
+/** The upstream's client is Gatehouse. */
+export const upstreamClient = (gatehouse: string): ClientFixture => ({
+  client_id: 'gatehouse',
+  client_secret: 'a secret of this run only, between two processes of it',
+  redirect_uris: [`${gatehouse}/federation/${UPSTREAM}/callback`],
+  response_types: ['code'],
+  grant_types: ['authorization_code'],
+})
+
+/** The address that Gatehouse will have, needed by the upstream before either is started. */
+export const reserveIssuer = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`
+
+/**
+ * Gatehouse from a configuration file that sets what a file must (issuer, where the databases lie, resources) and lets
+ * it reach the upstream on loopback; everything else is as it comes.
+ */
+export const gatehouseServer = (
+  directory: string,
+  fixtures: Fixtures,
+  given: { readonly issuer: string; readonly upstream: string; readonly profile?: string },
+): Server => {
+  const { issuer, upstream } = given
+  const configuration = {
+    issuer,
+    listen: { host: '127.0.0.1', port: Number(new URL(issuer).port) },
+    stores: {
+      artifacts: `sqlite:${join(directory, 'artifacts.db')}`,
+      directory: `sqlite:${join(directory, 'directory.db')}`,
+    },
+    egress: { allowPrivate: ['127.0.0.0/8'] },
+    clients: [
+      fixtures.service,
+      // Without providers the password page is the only way in, as at the bare server.
+      { ...fixtures.web, trusted: true, providers: [] },
+      { ...fixtures.federated, trusted: true, providers: [UPSTREAM] },
+    ],
+    accounts: fixtures.people.map((person) => ({ ...person, email_verified: true })),
+    identityProviders: [
+      {
+        id: UPSTREAM,
+        protocol: 'oidc',
+        oidc: { issuer: upstream, scope: 'openid email', ...upstreamRegistration(issuer) },
+      },
+    ],
+  }
+  const file = join(directory, 'gatehouse.json')
+  writeFileSync(file, JSON.stringify(configuration, undefined, 2))
+  const env = { ...cleanEnvironment(), ...profiled(given.profile) }
+  return { issuer, start: () => startServer(executable, ['serve', '--config', file], env) }
+}
+
+const upstreamRegistration = (issuer: string) => {
+  const { client_id, client_secret } = upstreamClient(issuer)
+  return { client_id, client_secret, token_endpoint_auth_method: 'client_secret_basic' }
+}

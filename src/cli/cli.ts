@@ -1,0 +1,166 @@
+/**
+ * The command line (CONTRACT 1). The only room that knows commander; it decides nothing itself and reads neither argv nor
+ * the environment: the process edge hands them in. Exit codes: 0, and 1 for whatever went wrong, told in one line each.
+ */
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigurationError } from '#config/load.ts'
+import { isFault } from '#kernel/faults.ts'
+import pkg from '../../package.json' with { type: 'json' }
+import { changePassword, createAccount, listAccounts, removeAccount, setDisabled, showAccount } from './accounts.ts'
+import { configurationFile, load } from './configuration.ts'
+import { exportKeys, listKeys, retireKey, rotateKeys } from './keys.ts'
+import { printJson } from './print.ts'
+import { applyFile, exportResources } from './resources.ts'
+import { type Actions, CliError, type Env, type Io, type Shell } from './seams.ts'
+import { showTrace } from './trace.ts'
+
+export type { Actions, Env, Io, Opened } from './seams.ts'
+
+type Done = (code: number) => void
+
+const positive = (text: string): number => {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > 100_000)
+    throw new InvalidArgumentError('must be a number from 1 to 100000')
+  return count
+}
+const collect = (value: string, before: string[] = []): string[] => [...before, value]
+
+/** With what every command has. */
+const command = (parent: Command, usage: string, text: string, { json = true } = {}): Command => {
+  const made = parent.command(usage).description(text).option('-c, --config <file>', 'the configuration file')
+  return json ? made.option('--json', 'answer as JSON') : made
+}
+
+const checkConfig = ({ io, env }: Shell, flags: { config?: string; json?: boolean }): number => {
+  const file = configurationFile(flags.config, env)
+  try {
+    load(flags.config, env)
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    // The mistakes are the answer here, so they go to standard output.
+    if (flags.json) printJson(io, { ok: false, mistakes: error.mistakes })
+    else io.out(`${error.message}\n`)
+    return 1
+  }
+  if (flags.json) printJson(io, { ok: true, mistakes: [] })
+  else io.out(`${file ?? 'The default configuration'} is valid.\n`)
+  return 0
+}
+
+const serverCommands = (root: Command, shell: Shell, done: Done) => {
+  command(root, 'serve', 'run the server', { json: false })
+    .option('--demo', 'with a demo identity provider and a test relying party')
+    .action(async (flags: { config?: string; demo?: boolean }) => {
+      const under = (defaults: unknown) => load(flags.config, shell.env, defaults)
+      await shell.actions.serve(load(flags.config, shell.env), { demo: flags.demo ?? false, under })
+    })
+  command(root, 'check-config', 'say whether the configuration is valid, or every mistake in it').action((flags) =>
+    done(checkConfig(shell, flags)),
+  )
+  command(root, 'trace <reference>', 'what happened in one login').action(async (reference: string, flags) =>
+    done(await showTrace(shell, reference, flags)),
+  )
+}
+
+const resourceCommands = (root: Command, shell: Shell, done: Done) => {
+  command(root, 'apply <file>', 'declare the resources of a file (- for standard input) and print the difference')
+    .option('--dry-run', 'only print the difference')
+    .option('--prune', 'also remove what an earlier apply declared and this file does not')
+    .action(async (file: string, flags) => done(await applyFile(shell, file, flags)))
+  command(root, 'export', 'print the resources as a file that apply takes')
+    .option('--secrets', 'with client secrets and password hashes')
+    .action(async (flags) => done(await exportResources(shell, flags)))
+}
+
+const keyCommands = (root: Command, shell: Shell, done: Done) => {
+  const keys = root.command('keys').description('the signing keys')
+  command(keys, 'list', 'all keys and what they do now').action(async (flags) => done(await listKeys(shell, flags)))
+  command(keys, 'rotate', 'make new keys that sign at once; the old ones go on verifying')
+    .option('--alg <algorithm>', 'only of this algorithm')
+    .action(async (flags) => done(await rotateKeys(shell, flags)))
+  command(keys, 'retire <kid>', 'stop signing with a key; a retired one is dropped at once').action(
+    async (kid: string, flags) => done(await retireKey(shell, kid, flags)),
+  )
+  command(keys, 'export', 'print the public keys as a JWK set')
+    .option('--pem', 'as PEM')
+    .action(async (flags) => done(await exportKeys(shell, flags)))
+}
+
+const passwordOptions = (made: Command): Command =>
+  made
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--password-file <file>', 'read the password from a file; without either one is generated and shown once')
+
+const accountCommands = (root: Command, shell: Shell, done: Done) => {
+  const account = root.command('account').description('people; ACCOUNT is an id, a username or an e-mail address')
+  command(account, 'list', 'accounts, by id')
+    .option('--limit <count>', 'at most so many', positive, 100)
+    .option('--after <id>', 'those that follow this id')
+    .action(async (flags) => done(await listAccounts(shell, flags)))
+  command(account, 'show <account>', 'one account').action(async (name: string, flags) =>
+    done(await showAccount(shell, name, flags)),
+  )
+  passwordOptions(command(account, 'create <username>', 'a new account'))
+    .option('--id <id>', 'its id, which is its public sub; random when absent')
+    .option('--email <address>', 'its e-mail address')
+    .option('--email-verified', 'the address is known to be theirs')
+    .option('--name <name>', 'the full name')
+    .option('--role <role>', 'a role; may be given several times', collect)
+    .action(async (username: string, flags) => done(await createAccount(shell, username, flags)))
+  passwordOptions(command(account, 'passwd <account>', 'a new password')).action(async (name: string, flags) =>
+    done(await changePassword(shell, name, flags)),
+  )
+  for (const [word, disabled] of [
+    ['disable', true],
+    ['enable', false],
+  ] as const)
+    command(account, `${word} <account>`, disabled ? 'refuse it everywhere' : 'let it sign in again').action(
+      async (name: string, flags) => done(await setDisabled(shell, name, disabled, flags)),
+    )
+  command(account, 'remove <account>', 'remove it with its links and consents').action(async (name: string, flags) =>
+    done(await removeAccount(shell, name, flags)),
+  )
+}
+
+/** All commands. `done` receives the exit code of the one that ran. */
+export const program = (shell: Shell, done: Done): Command => {
+  const root = new Command('gatehouse')
+    .description('An OpenID Provider whose login can be somebody else’s.')
+    .version(pkg.version)
+    .configureOutput({ writeOut: shell.io.out, writeErr: shell.io.err })
+    .showSuggestionAfterError()
+    .exitOverride()
+  for (const add of [serverCommands, resourceCommands, keyCommands, accountCommands]) add(root, shell, done)
+  return root
+}
+
+const linesOf = (error: unknown): string[] => {
+  if (error instanceof ConfigurationError) return error.message.split('\n')
+  if (error instanceof CliError) return [error.message]
+  if (isFault(error)) {
+    const facts = Object.entries(error.detail).map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+    return [`${error.entry.say} (${[error.code, ...facts].join(', ')})`]
+  }
+  return [error instanceof Error ? error.message : String(error)]
+}
+
+/**
+ * Runs one command.
+ * @param argv the arguments after the program's name
+ * @returns the exit code
+ */
+export const run = async (argv: readonly string[], env: Env, io: Io, actions: Actions): Promise<number> => {
+  let code = 0
+  try {
+    await program({ io, env, actions }, (answer) => {
+      code = answer
+    }).parseAsync([...argv], { from: 'user' })
+    return code
+  } catch (error) {
+    // Help and version end this way too; commander has printed what there is to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1
+    for (const line of linesOf(error)) io.err(`${line}\n`)
+    return 1
+  }
+}

@@ -1,0 +1,39 @@
+/** What the command line is given by the process edge: where to write, how to start and how to open. Read this first. */
+import type { Loaded } from '#config/load.ts'
+import type { Applying } from '#directory/apply.ts'
+import type { Records } from '#directory/records.ts'
+import type { Trace } from '#trace/trace.ts'
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+export interface Io {
+  /** Standard output: what was asked for. */
+  out(text: string): void
+  /** Standard error: what went wrong. */
+  err(text: string): void
+  /** All of standard input. */
+  read(): Promise<string>
+}
+
+/** The stores, open; the same that a running server has. */
+export interface Opened {
+  readonly records: Records & Applying
+  readonly trace: Pick<Trace, 'read'>
+  close(): Promise<void>
+}
+
+export interface Actions {
+  /** Runs until it is told to stop. `under` loads the same configuration over other defaults (the demo's). */
+  serve(loaded: Loaded, options: { demo: boolean; under: (defaults: unknown) => Loaded }): Promise<void>
+  open(loaded: Loaded): Promise<Opened>
+}
+
+/** What every command works with. */
+export interface Shell {
+  readonly io: Io
+  readonly env: Env
+  readonly actions: Actions
+}
+
+/** A mistake of the person at the keyboard: one line, exit code 1. */
+export class CliError extends Error {}

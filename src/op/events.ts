@@ -1,0 +1,140 @@
+/** What the engine tells of itself, written down: the audit trail, the login's trace, the log (ENGINE 15, docs/trace.md). */
+import type { KoaContextWithOIDC } from 'oidc-provider'
+import type { Log } from '#kernel/log.ts'
+import type { Audit } from '#trace/audit.ts'
+import { referenceOf, type Trace } from '#trace/trace.ts'
+import type { Engine } from './engine.ts'
+
+export interface Witnesses {
+  readonly log: Log
+  readonly audit: Audit
+  readonly trace: Trace
+}
+
+interface Refusal {
+  readonly error?: string
+  readonly message: string
+  readonly error_description?: string | undefined
+  readonly error_detail?: string | undefined
+  readonly cause?: unknown
+}
+
+/** The login's name, once it is known; error pages and the log show it. */
+const referenceIn = (ctx: KoaContextWithOIDC): string | undefined => {
+  const correlation = ctx.oidc.entities.Interaction?.cid
+  if (correlation === undefined) return undefined
+  const reference = referenceOf(correlation)
+  ctx.state.reference = reference
+  return reference
+}
+
+const about = (ctx: KoaContextWithOIDC) => ({ rid: ctx.state.rid as string, client: ctx.oidc.client?.clientId })
+
+const whyOf = (error: Refusal) => ({
+  error: error.error ?? error.message,
+  description: error.error_description,
+  reason: error.error_detail,
+})
+
+const onLogin = ({ audit, log, trace }: Witnesses) => ({
+  started(ctx: KoaContextWithOIDC, prompt: { name: string; reasons: string[] }) {
+    const reference = referenceIn(ctx)
+    if (!reference) return
+    const { client, params, entities } = ctx.oidc
+    // One request may lead through several prompts; what it asked is told once.
+    const step = entities.Interaction?.lastSubmission ? 'prompt' : 'request'
+    const asked = step === 'request' ? { params: { ...params } } : {}
+    trace.add(reference, step, { client: client?.clientId, prompt: prompt.name, reasons: prompt.reasons, ...asked })
+  },
+  ended(ctx: KoaContextWithOIDC) {
+    const reference = referenceIn(ctx)
+    if (reference) log.debug('login.resumed', { ...about(ctx), reference })
+  },
+  succeeded(ctx: KoaContextWithOIDC) {
+    const reference = referenceIn(ctx)
+    if (reference) trace.add(reference, 'finished', { client: ctx.oidc.client?.clientId })
+  },
+  refused(ctx: KoaContextWithOIDC, error: Refusal) {
+    const reference = referenceIn(ctx)
+    if (!reference) return
+    // What the interaction itself ended with was written down there.
+    if (ctx.oidc.entities.Interaction?.result?.error !== undefined) return
+    trace.add(reference, 'refused', whyOf(error))
+    audit({ type: 'login.refused', client: ctx.oidc.client?.clientId, reference, detail: whyOf(error) })
+  },
+})
+
+const refusals = [
+  'authorization.error',
+  'grant.error',
+  'introspection.error',
+  'revocation.error',
+  'userinfo.error',
+  'pushed_authorization_request.error',
+  'registration_create.error',
+  'registration_read.error',
+  'registration_update.error',
+  'registration_delete.error',
+  'end_session.error',
+  'end_session_confirm.error',
+  'end_session_success.error',
+] as const
+
+/** Listens to an instance. A listener that throws would break the request, so none does. */
+export const listen = (engine: Engine, witnesses: Witnesses): void => {
+  const { log, audit } = witnesses
+  const safely =
+    <A extends unknown[]>(listener: (...given: A) => void) =>
+    (...given: A): void => {
+      try {
+        listener(...given)
+      } catch (cause) {
+        log.error('op.listener-failed', { cause })
+      }
+    }
+  const login = onLogin(witnesses)
+  engine.on('interaction.started', safely(login.started))
+  engine.on('interaction.ended', safely(login.ended))
+  engine.on(
+    'authorization.success',
+    safely((ctx) => login.succeeded(ctx)),
+  )
+  engine.on('authorization.error', safely(login.refused))
+
+  for (const event of refusals)
+    engine.on(
+      event as 'grant.error',
+      safely((ctx, error) => log.info('oauth.refused', { event, ...about(ctx), ...whyOf(error) })),
+    )
+  engine.on(
+    'server_error',
+    safely((ctx, cause) => log.error('oauth.failed', { ...about(ctx), path: ctx.path, cause })),
+  )
+  engine.on(
+    'grant.revoked',
+    safely((ctx) => {
+      if (ctx.oidc.route === 'token') replayed(witnesses, ctx, 'sequential')
+      if (ctx.oidc.route === 'revocation') audit({ type: 'grant.revoked', client: ctx.oidc.client?.clientId })
+    }),
+  )
+  engine.on(
+    'end_session.success',
+    safely((ctx) => {
+      const { session, client } = ctx.oidc
+      if (session?.accountId) audit({ type: 'logout', account: session.accountId, client: client?.clientId })
+    }),
+  )
+  for (const [event, type] of [
+    ['registration_create.success', 'client.registered'],
+    ['registration_update.success', 'client.updated'],
+    ['registration_delete.success', 'client.removed'],
+  ] as const)
+    engine.on(
+      event as 'registration_create.success',
+      safely((_ctx, client) => audit({ type, client: client.clientId })),
+    )
+}
+
+/** Something that may be used once was presented twice, and its grant is dead now. */
+export const replayed = ({ audit }: Witnesses, ctx: KoaContextWithOIDC | undefined, how: string): void =>
+  audit({ type: 'token.replayed', client: ctx?.oidc.client?.clientId, detail: { how } })

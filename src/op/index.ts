@@ -1,0 +1,105 @@
+/**
+ * The OpenID Provider: oidc-provider built from settings and records, and rebuilt when they change. Read this first.
+ * A change of providers, acrs, mappings or keys makes a new engine in the background; it is proved to work, then the
+ * reference is swapped. Requests under way keep the engine that they began with; all flow state is in the store.
+ */
+import type { Box } from '#artifacts/box.ts'
+import type { Records } from '#directory/records.ts'
+import type { Presentation } from '#http/app.ts'
+import type { Middleware } from '#http/context.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { Log } from '#kernel/log.ts'
+import type { ArtifactStore, Engine as EnginePort } from '#kernel/ports.ts'
+import type { Sealer } from '#kernel/seal.ts'
+import type { Audit } from '#trace/audit.ts'
+import type { Trace } from '#trace/trace.ts'
+import { POLICY } from './clients.ts'
+import { createEnginePort, restartUrl } from './engine-port.ts'
+import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
+import { createPages } from './pages.ts'
+import type { PassiveRequest } from './policy.ts'
+import { createRefreshGrace } from './refresh.ts'
+import { createServe } from './serve.ts'
+import type { OpSettings } from './settings.ts'
+import { createSwap, type Swap } from './swap.ts'
+
+export type { PassiveRequest } from './policy.ts'
+export type { OpSettings } from './settings.ts'
+
+export interface OpOptions {
+  readonly settings: OpSettings
+  readonly records: Records
+  readonly store: ArtifactStore
+  readonly sealer: Sealer
+  readonly box: Box
+  readonly clock: Clock
+  readonly log: Log
+  /** The guarded outbound client. */
+  readonly fetch: typeof globalThis.fetch
+  readonly trace: Trace
+  readonly audit: Audit
+  /** Ids of the enabled local sign-in methods: they are acr values (CONTRACT 5). */
+  readonly methods: readonly string[]
+  readonly presentation: Pick<Presentation, 'view' | 'errors'>
+  /** Whether a request with prompt=none leads to exactly one provider, to be asked passively too (CONTRACT 6). */
+  readonly passive?: (request: PassiveRequest) => Promise<boolean>
+}
+
+export interface Op {
+  readonly engine: EnginePort
+  /** What signs cookies, newest first: the whole web application uses the same. */
+  readonly cookieKeys: readonly string[]
+  /** Answers the engine's endpoints (CONTRACT 4); passes everything else on. */
+  readonly middleware: Middleware
+  /** Builds anew from the records as they are now. Throws when that fails; what is in force stays. */
+  reload(): Promise<void>
+  /** For closed registration. @param seconds how long it may be used */
+  issueInitialAccessToken(seconds: number): Promise<string>
+  close(): Promise<void>
+}
+
+/** Kinds of records that the engine is made of. */
+const ingredients = new Set(['identityProvider', 'acr', 'mapping', 'key'])
+
+/** Throws when settings and records make no working engine. */
+export const createOp = async (options: OpOptions): Promise<Op> => {
+  const { settings, records, clock, log } = options
+  let swap: Swap<Instance> | undefined
+  const kept: Instance['kept'] = async (uid) => swap?.current().kept(uid)
+  const secrets = await readSecrets(settings, records.keys)
+  const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
+  const pages = createPages({
+    ...options.presentation,
+    kept,
+    restartUrl: (request) => restartUrl(settings.issuer, request),
+  })
+
+  const { current, reload, refresh, close } = await createSwap({
+    build: () => createInstance({ options, secrets, grace, pages }),
+    nextChange: () => records.keys.nextChange(),
+    clock,
+    log,
+  }).then((made) => {
+    swap = made
+    return made
+  })
+  await tryClients(current(), options)
+  const forget = records.onChange((kind) => {
+    if (ingredients.has(kind)) refresh()
+  })
+
+  return {
+    cookieKeys: secrets.cookieKeys,
+    engine: createEnginePort({ ...options, names: secrets.names, engine: () => current().engine, kept }),
+    middleware: createServe({ settings, instance: current, grace, openRegistration: secrets.openRegistration }),
+    reload,
+    async issueInitialAccessToken(seconds) {
+      const { InitialAccessToken } = current().engine
+      return new InitialAccessToken({ policies: [POLICY], expiresIn: seconds }).save()
+    },
+    async close() {
+      forget()
+      await close()
+    },
+  }
+}

@@ -1,0 +1,168 @@
+/** Makes an engine of the settings and of the records as they are at this moment, and proves that it works. */
+import Provider from 'oidc-provider'
+import { type EngineAdapters, engineAdapter } from '#artifacts/adapter.ts'
+import type { Records } from '#directory/records.ts'
+import { randomToken, sameSecret, sha256 } from '#kernel/random.ts'
+import { type AcrTable, createAcrTable } from './acr.ts'
+import { buildConfiguration, cookiesFor } from './build.ts'
+import { createFindAccount, scopes } from './claims.ts'
+import { createVocabulary, POLICY } from './clients.ts'
+import { createDocuments, type Documents } from './documents.ts'
+import { Engine, type Seams } from './engine.ts'
+import { listen, replayed } from './events.ts'
+import type { Pages } from './features.ts'
+import { createLoadExistingGrant, createNames, type Names } from './grants.ts'
+import type { OpOptions } from './index.ts'
+import { translated } from './outage.ts'
+import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
+import type { RefreshGrace } from './refresh.ts'
+import { grantLifetime, type OpSettings } from './settings.ts'
+import { createPairwise } from './subjects.ts'
+
+/** What answers requests until the next change. */
+export interface Instance {
+  readonly engine: Engine
+  readonly documents: Documents
+  readonly kept: EngineAdapters['kept']
+}
+
+/** Secrets of this room, made once for the deployment. */
+export interface Secrets {
+  /** Newest first, base64url. */
+  readonly cookieKeys: readonly string[]
+  readonly names: Names
+  readonly pepper: Uint8Array
+  readonly pairwise: (sector: string, accountId: string) => string
+  /** Stands for an initial access token where registration is open to all; never leaves this process. */
+  readonly openRegistration: string
+}
+
+export const readSecrets = async (settings: OpSettings, keys: Records['keys']): Promise<Secrets> => {
+  const { pairwiseKey, pairwiseSalt } = settings.subjects
+  const [cookie, names, pepper, key, salt] = await Promise.all([
+    keys.secret('cookies'),
+    keys.secret('grant names'),
+    keys.secret('user codes'),
+    pairwiseKey === undefined ? keys.secret('pairwise key') : Buffer.from(pairwiseKey),
+    pairwiseSalt ?? keys.secret('pairwise salt').then((made) => made.toString('base64url')),
+  ])
+  return {
+    cookieKeys: [cookie.toString('base64url')],
+    names: createNames(names),
+    pepper,
+    pairwise: createPairwise(key, salt),
+    openRegistration: randomToken(),
+  }
+}
+
+export interface InstanceParts {
+  readonly options: OpOptions
+  readonly secrets: Secrets
+  readonly grace: RefreshGrace
+  readonly pages: Pages
+}
+
+/** What the records add to the settings. */
+const readIngredients = async ({ settings, records, methods }: OpOptions) => {
+  const [keys, providers, acrs, mappings] = await Promise.all([
+    records.keys.published(),
+    records.providers.all(),
+    records.acrs.all(),
+    records.mappings.all(),
+  ])
+  return {
+    keys,
+    mappings,
+    acrs: createAcrTable({
+      methods,
+      providers: settings.inbound.enabled ? providers.filter(({ enabled }) => enabled) : [],
+      acrs,
+    }),
+  }
+}
+
+const createAdapters = (
+  { options, secrets, grace }: InstanceParts,
+  known: Parameters<typeof createVocabulary>[1],
+): EngineAdapters => {
+  const { settings, records, log } = options
+  return engineAdapter({
+    ...options,
+    clients: records.clients,
+    vocabulary: createVocabulary(settings, known),
+    pepper: secrets.pepper,
+    tombstone: grantLifetime(settings),
+    // The mark of a pushed request's one use must outlast the interaction that it began (ENGINE 8).
+    linger: { PushedAuthorizationRequest: settings.lifetimes.interaction },
+    report: (client, dropped) => log.warn('client.stale', { client, dropped }),
+    replayed: () => replayed(options, Provider.ctx, 'parallel'),
+    pardon: grace.pardon,
+    translate: translated,
+  })
+}
+
+const createSeams = ({ options, secrets, grace }: InstanceParts, acrs: AcrTable): Seams => {
+  const { settings, store } = options
+  const { initialAccessToken } = settings.registration
+  return {
+    secure: cookiesFor(settings.issuer).secure,
+    sid: secrets.names.sid,
+    unique: translated((issuer, jti, exp) => store.putOnce('ReplayDetection', sha256(`${issuer} ${jti}`), exp * 1000)),
+    entersRegistration(value) {
+      if (typeof initialAccessToken === 'string') return sameSecret(value, initialAccessToken)
+      return !initialAccessToken && sameSecret(value, secrets.openRegistration)
+    },
+    registrationPolicies: [POLICY],
+    acr: (ctx, actual) => reportedAcr(acrs, ctx, actual),
+    isPassiveTrip,
+    forgive: grace.forgive,
+  }
+}
+
+/** @throws when the records and settings make no working engine */
+export const createInstance = async (parts: InstanceParts): Promise<Instance> => {
+  const { options, secrets, pages } = parts
+  const { settings, records, clock } = options
+  const { keys, mappings, acrs } = await readIngredients(options)
+  const algorithms = [...new Set(keys.map(({ alg }) => alg))]
+  const adapters = createAdapters(parts, { scopes, acrs: acrs.values, algorithms })
+  const configuration = buildConfiguration({
+    settings,
+    clock,
+    keys,
+    cookieKeys: secrets.cookieKeys,
+    mappings,
+    acrs: acrs.values,
+    adapter: adapters.factory,
+    policy: createPolicy({
+      acrs,
+      clients: records.clients,
+      selectors: [settings.discovery.preselectParameter],
+      passive: options.passive,
+    }),
+    findAccount: translated(createFindAccount(records.accounts)),
+    loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names)),
+    pairwise: secrets.pairwise,
+    pages,
+    fetch: options.fetch,
+  })
+  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs))
+  listen(engine, options)
+  return { engine, documents: await createDocuments(engine), kept: adapters.kept }
+}
+
+/** How many clients a start is tried with; the rest is tried when it comes. */
+const TRIED_CLIENTS = 50
+
+/** Clients that this configuration cannot use: told at the start, refused when they come. */
+export const tryClients = async ({ engine }: Instance, { records, log }: OpOptions): Promise<void> => {
+  for (const { value } of await records.clients.page({ limit: TRIED_CLIENTS })) {
+    if (value.disabled) continue
+    try {
+      await engine.Client.find(value.client_id)
+    } catch (error) {
+      const { error_description: reason } = error as { error_description?: string }
+      log.warn('client.unusable', { client: value.client_id, reason })
+    }
+  }
+}

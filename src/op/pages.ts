@@ -1,0 +1,54 @@
+/** The engine's own pages, through the same views as all others (CONTRACT 11). */
+import type { Client, KoaContextWithOIDC } from 'oidc-provider'
+import type { Kept } from '#artifacts/interaction-rows.ts'
+import type { Ctx } from '#http/context.ts'
+import type { Errors } from '#http/errors.ts'
+import type { ClientCard, WayOn } from '#http/pages.ts'
+import type { View } from '#http/view.ts'
+import type { KeptRequest } from '#kernel/ports.ts'
+import { referenceOf } from '#trace/trace.ts'
+import type { Pages } from './features.ts'
+
+/** The relying party as a person may see it. */
+export const cardOf = (client: Client): ClientCard => ({
+  name: client.clientName ?? client.clientId,
+  ...(client.logoUri !== undefined && { logo: client.logoUri }),
+  ...(client.clientUri !== undefined && { home: client.clientUri }),
+  ...(client.policyUri !== undefined && { policy: client.policyUri }),
+  ...(client.tosUri !== undefined && { terms: client.tosUri }),
+})
+
+/** @param given `kept` and `restartUrl` offer a fresh start where an authorization request was lost on the way */
+export const createPages = (given: {
+  readonly view: View
+  readonly errors: Pick<Errors, 'oauthPage'>
+  readonly kept: (uid: string) => Promise<Kept | undefined>
+  readonly restartUrl: (kept: KeptRequest) => string
+}): Pages => {
+  const { view, errors, kept, restartUrl } = given
+  const card = (ctx: KoaContextWithOIDC) => (ctx.oidc.client ? { client: cardOf(ctx.oidc.client) } : {})
+
+  const waysOn = async (ctx: KoaContextWithOIDC): Promise<WayOn[]> => {
+    const ways: WayOn[] = []
+    const { uid } = ctx.params as { uid?: string }
+    const lost = ctx.oidc.route === 'resume' && uid !== undefined ? await kept(uid).catch(() => undefined) : undefined
+    if (lost) ways.push({ href: restartUrl(lost), label: 'way.restart' })
+    if (lost?.correlation) ctx.state.reference ??= referenceOf(lost.correlation)
+    if (ctx.oidc.client?.clientUri) ways.push({ href: ctx.oidc.client.clientUri, label: 'way.application' })
+    return ways
+  }
+
+  return {
+    logout(ctx, { action, xsrf }) {
+      view(ctx as unknown as Ctx, 'logout', { ...card(ctx), action: new URL(action).pathname, xsrf })
+    },
+    loggedOut(ctx) {
+      view(ctx as unknown as Ctx, 'logged-out', card(ctx))
+    },
+    async error(ctx, out) {
+      const ways = await waysOn(ctx)
+      Object.assign(ctx.state, card(ctx), ways.length > 0 && { ways })
+      errors.oauthPage(ctx as unknown as Ctx, out, ctx.status)
+    },
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * The composition root: a loaded configuration in, a running Gatehouse out. The only file that knows every room; it
+ * decides nothing itself. Parts are closed in the reverse order of their opening.
+ */
+import { readFileSync } from 'node:fs'
+import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
+import { type Box, createBox } from '#artifacts/box.ts'
+import type { Loaded } from '#config/load.ts'
+import { masterKeys } from '#config/master-key.ts'
+import type { Settings } from '#config/settings.ts'
+import { builtInMappings, defaultMappingName, openConnector } from '#connectors/index.ts'
+import { createRecords } from '#directory/index.ts'
+import { openKeyring } from '#directory/keyring.ts'
+import type { Records } from '#directory/records.ts'
+import { createProvisioning } from '#federation/provisioning.ts'
+import { createFederation } from '#federation/trip.ts'
+import { createUpstreamSessions } from '#federation/upstream.ts'
+import { createApp, createPresentation } from '#http/app.ts'
+import { healthRoutes } from '#http/health.ts'
+import type { Route } from '#http/route.ts'
+import { type Listener, listen } from '#http/server.ts'
+import { createEntrance } from '#interaction/entrance.ts'
+import { createPlanner } from '#interaction/plan.ts'
+import { interactionRoutes } from '#interaction/routes.ts'
+import { type Clock, systemClock } from '#kernel/clock.ts'
+import type { Log } from '#kernel/log.ts'
+import { createOutbound } from '#kernel/outbound.ts'
+import type { ArtifactStore, Bus, Directory } from '#kernel/ports.ts'
+import type { Sealer } from '#kernel/seal.ts'
+import { openMethods } from '#methods/index.ts'
+import { hashPassword } from '#methods/password.ts'
+import { createOp } from '#op/index.ts'
+import { type Audit, createAudit } from '#trace/audit.ts'
+import { createTrace, type Trace } from '#trace/trace.ts'
+
+export interface World {
+  readonly log: Log
+  readonly clock?: Clock
+}
+
+/** What every command needs: the stores open, records and traces over them. */
+export interface House {
+  readonly store: ArtifactStore
+  readonly directory: Directory
+  readonly bus: Bus
+  readonly sealer: Sealer
+  readonly box: Box
+  readonly records: Records
+  readonly trace: Trace
+  readonly audit: Audit
+  close(): Promise<void>
+}
+
+/** Closes in reverse order, everything even when one part fails; throws the first failure. */
+const closer = () => {
+  const parts: (() => Promise<unknown> | unknown)[] = []
+  return {
+    add: (part: () => Promise<unknown> | unknown) => void parts.unshift(part),
+    async close() {
+      const failures: unknown[] = []
+      for (const part of parts.splice(0)) {
+        try {
+          await part()
+        } catch (error) {
+          failures.push(error)
+        }
+      }
+      if (failures.length > 0) throw failures[0]
+    },
+  }
+}
+
+const filePath = (address: string): string => address.replace(/^sqlite:/, '')
+
+/** Opens stores, keyring, records and trace. Throws Fault `store.*` or `seal.broken` with the reason in its detail. */
+export const openHouse = async (
+  { settings, resources }: Loaded,
+  { log, clock = systemClock }: World,
+): Promise<House> => {
+  // Before the stores make their files: a key is made for new ones only.
+  const sealing = await masterKeys(settings)
+  const parts = closer()
+  try {
+    const [store, directory] = await Promise.all([
+      openSqliteArtifacts(filePath(settings.stores.artifacts), { clock, log }),
+      openSqliteDirectory(filePath(settings.stores.directory), { clock, log }),
+    ])
+    parts.add(() => store.close())
+    parts.add(() => directory.close())
+    const bus = createLocalBus({ directory, pollMs: 250 })
+    parts.add(() => bus.close())
+    const keyring = await openKeyring(directory, sealing, clock)
+    const sealer = keyring.artifacts
+    const records = await createRecords({
+      port: directory,
+      bus,
+      sealer: keyring.directory,
+      clock,
+      overlay: resources,
+      keys: settings.keys,
+      hashPassword,
+    })
+    parts.add(() => records.close())
+    const { audit, settled } = createAudit(directory, log, clock)
+    parts.add(settled)
+    const trace = createTrace(store, sealer, clock)
+    parts.add(() => trace.close())
+    const box = createBox({ store, sealer, clock })
+    return { store, directory, bus, sealer, box, records, trace, audit, close: parts.close }
+  } catch (error) {
+    await parts.close().catch(() => undefined)
+    throw error
+  }
+}
+
+export interface Running {
+  readonly issuer: string
+  readonly listeners: readonly string[]
+  /** For the demo, which talks to its own parts the way everything here does. */
+  readonly fetch: typeof fetch
+  /** Stops accepting, finishes what is in flight, closes the stores. */
+  close(): Promise<void>
+}
+
+const tlsOf = ({ listen: { tls } }: Settings) =>
+  tls && { cert: readFileSync(tls.certFile, 'utf8'), key: readFileSync(tls.keyFile, 'utf8') }
+
+const homeRoute = (issuer: string, view: ReturnType<typeof createPresentation>['view']): Route => ({
+  method: 'get',
+  path: '/',
+  run: (ctx) => view(ctx, 'home', { issuer }),
+})
+
+/** Starts a server. Throws what `openHouse` throws, and Error when the address is taken. */
+export const start = async (loaded: Loaded, world: World): Promise<Running> => {
+  const { log, clock = systemClock } = world
+  const { settings } = loaded
+  const { issuer } = settings
+  const house = await openHouse(loaded, world)
+  const parts = closer()
+  parts.add(house.close)
+  try {
+    const { store, records, box, sealer, trace, audit } = house
+    const outbound = createOutbound({ egress: settings.egress, clock, log })
+    parts.add(outbound.close)
+    const presentation = createPresentation({
+      issuer,
+      i18n: settings.i18n,
+      csrfKey: await records.keys.secret('forms'),
+      log,
+      record: async (reference, failure) => {
+        trace.add(reference, 'failed', { fault: failure.code, status: failure.status, ...failure.detail })
+        await trace.flush(reference)
+      },
+    })
+    const methods = openMethods(settings.methods, { accounts: records.accounts, store, clock })
+    const planner = createPlanner({
+      records,
+      methods,
+      logins: settings.logins.default,
+      discovery: settings.discovery,
+      inbound: settings.inbound.enabled,
+    })
+    const federation = createFederation({
+      records,
+      box,
+      clock,
+      issuer,
+      open: (provider) => openConnector(provider, { clock, fetch: outbound.fetch }),
+      lifetime: settings.lifetimes.interaction,
+    })
+    parts.add(federation.close)
+    const op = await createOp({
+      settings,
+      records,
+      store,
+      sealer,
+      box,
+      clock,
+      log,
+      trace,
+      audit,
+      fetch: outbound.fetch,
+      methods: [...methods.keys()],
+      presentation,
+      passive: planner.passive,
+    })
+    parts.add(op.close)
+    const entrance = createEntrance({ issuer, parameter: settings.discovery.preselectParameter, planner })
+    const routes = interactionRoutes({
+      engine: op.engine,
+      records,
+      box,
+      clock,
+      view: presentation.view,
+      messages: presentation.messages,
+      trace,
+      audit,
+      federation,
+      methods,
+      plan: planner,
+      provisioning: createProvisioning({ records, builtIn: builtInMappings, defaultName: defaultMappingName }),
+      upstreams: createUpstreamSessions({ box, lifetime: settings.lifetimes.session }),
+      lifetime: settings.lifetimes.interaction,
+    })
+    let listener: Listener | undefined
+    const ready = async () => {
+      await Promise.all([store.ready(), house.directory.ready()])
+    }
+    const app = createApp({
+      issuer,
+      trustProxy: settings.trustProxy,
+      cookieKeys: op.cookieKeys,
+      clock,
+      log,
+      presentation,
+      routes: [
+        homeRoute(issuer, presentation.view),
+        ...healthRoutes(ready, () => listener?.draining() ?? false),
+        ...routes,
+      ],
+      before: [entrance.byPath],
+      providerHosts: { hosts: await providerHosts(records), answer: entrance.byHost },
+      engine: op.middleware,
+    })
+    listener = await listen(app.callback(), { ...settings.listen, tls: tlsOf(settings), log })
+    parts.add(() => listener?.close())
+    return { issuer, listeners: [listener.url], fetch: outbound.fetch, close: parts.close }
+  } catch (error) {
+    await parts.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The hosts that providers claim, kept ready because the guard asks per request. */
+const providerHosts = async (records: Records): Promise<() => ReadonlySet<string>> => {
+  let hosts: ReadonlySet<string> = new Set()
+  const read = async () => {
+    const providers = await records.providers.all()
+    hosts = new Set(providers.filter(({ enabled }) => enabled).flatMap((provider) => provider.hosts))
+  }
+  await read()
+  records.onChange((kind) => {
+    // A failed read leaves the hosts as they were; the next change or start reads them again.
+    if (kind === 'identityProvider') read().catch(() => undefined)
+  })
+  return () => hosts
+}

@@ -1,0 +1,187 @@
+/** The pages in Debian's Chromium, under their real security policy: axe, keyboard and script, and without script. */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { after, before, test } from 'node:test'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { PageName } from '#http/pages.ts'
+import { type Route, seeOther } from '#http/route.ts'
+import { samples } from './samples.ts'
+import { open } from './world.ts'
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+// On a developer's machine without it the suite goes on; where tests decide (CI) its absence is a failure.
+const skip = !existsSync(executablePath) && !process.env.CI && `no Chromium at ${executablePath}`
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const names = Object.keys(samples) as PageName[]
+
+let browser: Browser
+before(async () => {
+  if (skip) return
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+  browser = await chromium.launch({ executablePath, args })
+})
+after(() => browser?.close())
+
+/** A page that counts what its policy or its scripts complain about. */
+const visit = async (t: { after(close: () => Promise<void>): void }, options: BrowserContextOptions = {}) => {
+  const context = await browser.newContext({ locale: 'en-GB', ...options })
+  t.after(() => context.close())
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('console', (message) => void (message.type() === 'error' && complaints.push(message.text())))
+  page.on('pageerror', (error) => void complaints.push(String(error)))
+  return { page, complaints }
+}
+
+const violations = async (page: Page): Promise<string[]> => {
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    const run = (globalThis as unknown as { axe: { run(context: unknown, options: unknown): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+    const result = await run(document, { runOnly: { type: 'tag', values: tags }, rules: { 'target-size': { enabled: true } } })
+    return result.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`)
+  })
+}
+
+const show = (view: Parameters<Parameters<typeof open>[1]>[0]['view']): Route => ({
+  method: 'get',
+  path: '/show/:page',
+  run: (ctx, query) => {
+    const name = ctx.params.page as PageName
+    const fault = query.get('fault')
+    view(ctx, name, { ...samples[name], ...(fault !== undefined && { fault }) } as never)
+  },
+})
+
+const looks: [string, BrowserContextOptions][] = [
+  ['light, desktop', { colorScheme: 'light', viewport: { width: 1200, height: 800 } }],
+  ['dark, phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
+]
+for (const [look, options] of looks)
+  test(`axe finds nothing, the policy blocks nothing, nothing is wider than the screen: ${look}`, { skip }, async (t) => {
+    const world = await open(t, ({ view }) => ({ routes: [show(view)] }))
+    const { page, complaints } = await visit(t, options)
+    // Keeps the page that leaves by itself where it is.
+    await page.route('**/auto-post*.js', (route) => route.fulfill({ contentType: 'text/javascript', body: '' }))
+    for (const path of [...names, 'login?fault=login.wrong', 'choose?fault=upstream.denied', 'login?ui_locales=de']) {
+      await page.goto(`${world.issuer}/show/${path}`)
+      assert.deepEqual(await violations(page), [], path)
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, path)
+    }
+    assert.deepEqual(complaints, [])
+  })
+
+test('a login by keyboard alone; a second press while waiting sends nothing more', { skip }, async (t) => {
+  const reached = Promise.withResolvers<void>()
+  const release = Promise.withResolvers<void>()
+  const posted: Readonly<Record<string, string>>[] = []
+  const login = '/interaction/:uid/login'
+  const bind = () => 'uid'
+  const world = await open(t, ({ view }) => ({
+    routes: [
+      { method: 'get', path: login, bind, run: (ctx) => view(ctx, 'login', { ...samples.login, username: undefined }) },
+      {
+        method: 'post',
+        path: login,
+        bind,
+        run: async (ctx, form) => {
+          posted.push(form.plain())
+          reached.resolve()
+          await release.promise
+          seeOther(ctx, '/show/logged-out')
+        },
+      },
+      show(view),
+    ],
+  }))
+  const { page, complaints } = await visit(t)
+  await page.goto(`${world.issuer}/interaction/S4mpleUidS4mpleUid123/login`)
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'username')
+  await page.keyboard.type('ada')
+  await page.keyboard.press('Tab')
+  await page.keyboard.type('lovelace')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  assert.equal(await page.getAttribute('#password', 'type'), 'text', 'the password can be read')
+  await page.keyboard.press('Enter')
+  await reached.promise
+  assert.equal(await page.getAttribute('#password', 'type'), 'password', 'and is hidden again when it leaves')
+  await page.evaluate(() => document.forms[0]?.requestSubmit())
+  release.resolve()
+  await page.waitForSelector('#page-logged-out')
+  assert.equal(posted.length, 1)
+  assert.deepEqual([posted[0]?.username, posted[0]?.password], ['ada', 'lovelace'])
+  assert.deepEqual(complaints, [])
+})
+
+test('without JavaScript every form still works, and its chain may end at another site', { skip }, async (t) => {
+  const party = await open(t, () => ({ routes: [{ method: 'get', path: '/cb', run: (ctx) => void (ctx.body = 'at the relying party') }] }))
+  const posted: string[] = []
+  const world = await open(t, ({ view }) => ({
+    routes: [
+      show(view),
+      ...['/interaction/:uid/login', '/interaction/:uid/cancel', '/interaction/:uid/choose'].map((path): Route => ({
+        method: 'post',
+        path,
+        run: (ctx, form) => {
+          posted.push(`${path.split('/').pop()} ${form.get('provider') ?? form.get('username') ?? ''}`)
+          seeOther(ctx, `${party.issuer}/cb`)
+        },
+      })),
+    ],
+  }))
+  const { page, complaints } = await visit(t, { javaScriptEnabled: false })
+  const walk: [path: string, act: () => Promise<void>][] = [
+    ['login', async () => {
+      await page.fill('#password', 'x')
+      await page.click('#continue')
+    }],
+    ['login', () => page.click('#cancel')],
+    ['choose', () => page.click('[data-provider="uni"]')],
+  ]
+  for (const [path, act] of walk) {
+    await page.goto(`${world.issuer}/show/${path}`)
+    assert.equal(await page.isVisible('.reveal, .copy'), false, 'what needs script stays hidden')
+    await act()
+    await page.waitForURL(`${party.issuer}/cb`)
+  }
+  assert.deepEqual(posted, ['login ada', 'cancel ', 'choose uni'])
+  assert.deepEqual(complaints, [])
+})
+
+test('the page that leaves for a provider sends itself, without JavaScript by its button', { skip }, async (t) => {
+  const sent: Readonly<Record<string, string>>[] = []
+  const idp = await open(t, () => ({
+    routes: [{ method: 'post', path: '/sso', crossSite: true, run: (ctx, form) => {
+      sent.push(form.plain())
+      ctx.body = 'provider'
+    } }],
+  }))
+  const world = await open(t, ({ view }) => ({
+    routes: [{ method: 'get', path: '/leave', run: (ctx) => view(ctx, 'auto-post', { ...samples['auto-post'], url: `${idp.issuer}/sso` }) }],
+  }))
+  const { page } = await visit(t)
+  await page.goto(`${world.issuer}/leave`)
+  await page.waitForURL(`${idp.issuer}/sso`)
+  const { page: plain } = await visit(t, { javaScriptEnabled: false })
+  await plain.goto(`${world.issuer}/leave`)
+  await plain.click('#continue')
+  await plain.waitForURL(`${idp.issuer}/sso`)
+  assert.deepEqual(sent.map((fields) => ({ ...fields })), [samples['auto-post'].fields, samples['auto-post'].fields])
+})
+
+test('a sign-in in a pop-up keeps its opener', { skip }, async (t) => {
+  const world = await open(t, ({ view }) => ({
+    routes: [{ method: 'get', path: '/interaction/:uid', run: (ctx) => view(ctx, 'login', samples.login) }],
+  }))
+  const party = await open(t, () => ({ routes: [{ method: 'get', path: '/cb', run: (ctx) => void (ctx.body = 'party') }] }))
+  const { page } = await visit(t)
+  await page.goto(`${party.issuer}/nowhere`)
+  // A relying party's own page has no such policy; ours have it for themselves.
+  await page.route('**/party', (route) => route.fulfill({ contentType: 'text/html', body: '<p>party</p>' }))
+  await page.goto(`${party.issuer}/party`)
+  const [popup] = await Promise.all([page.waitForEvent('popup'), page.evaluate((url) => void open(url), `${world.issuer}/interaction/x`)])
+  await popup.waitForSelector('#page-login')
+  assert.equal(await popup.evaluate(() => opener !== null), true)
+})
