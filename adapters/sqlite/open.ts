@@ -5,10 +5,10 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { pid } from 'node:process'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Fault } from '#kernel/faults.ts'
+import { randomId } from '#kernel/random.ts'
 import { primaryCode, toFault, unavailable } from './faults.ts'
 import { monotonic } from './message.ts'
 import type { Schema } from './schema.ts'
@@ -106,7 +106,7 @@ const checkVersion = (database: DatabaseSync, path: string, schema: Schema): num
 /** A copy beside the file, named after its version. Another process may migrate meanwhile: such a copy is thrown away. */
 const backUp = async (database: DatabaseSync, path: string, version: number): Promise<void> => {
   const target = `${path}.v${version}.bak`
-  const draft = `${target}.${pid}`
+  const draft = `${target}.${randomId()}`
   closeSync(openSync(draft, 'w', 0o600))
   await backup(database, draft)
   const copy = new DatabaseSync(draft)

@@ -25,6 +25,13 @@ const memoShape = z.object({
 })
 type Memo = z.output<typeof memoShape>
 
+/** What `depart` remembered, as the store gives it back; another version's is as good as none. */
+const readMemo = (memo: unknown): Memo => {
+  const read = memoShape.safeParse(memo)
+  if (!read.success) throw new Fault('upstream.expired', { leg: 'authorization', reason: 'unreadable memo' })
+  return read.data
+}
+
 /** Characters; longer hints do not help anybody to sign in. */
 const LONGEST_HINT = 512
 
@@ -176,8 +183,7 @@ export const oidc = {
     const now = () => epochSeconds(world.clock)
     return {
       depart: (trip) => depart(trip, provider, settings, standing, now()),
-      arrive: (trip, arrival) =>
-        arrive({ ...trip, memo: memoShape.parse(trip.memo) }, arrival, settings, standing, now),
+      arrive: async (trip, arrival) => arrive({ ...trip, memo: readMemo(trip.memo) }, arrival, settings, standing, now),
       logout: (identity, returnTo, state) => logout(standing, identity.idToken, returnTo, state),
     }
   },

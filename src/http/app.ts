@@ -17,7 +17,7 @@ import { createGuard } from './guard.ts'
 import { createMessages, type Messages } from './messages.ts'
 import type { TrustProxy } from './proxies.ts'
 import { createRouter, type Route } from './route.ts'
-import { ASSETS, type Assets, createAssets } from './static.ts'
+import { type Assets, createAssets, isAsset } from './static.ts'
 import { createView, type View } from './view.ts'
 
 /** What rooms need to show pages. */
@@ -116,7 +116,7 @@ export const createApp = (options: AppOptions): App => {
     await engine(ctx, nothing)
   }
   const pages = async (ctx: Ctx) => {
-    if (ctx.path.startsWith(ASSETS)) return presentation.assets.serve(ctx)
+    if (isAsset(ctx.path)) return presentation.assets.serve(ctx)
     return chain([...before, router], ctx, () => toEngine(ctx))
   }
 
@@ -149,7 +149,14 @@ export const createApp = (options: AppOptions): App => {
       await presentation.errors.answer(ctx, error)
     }
     const { rid, reference } = ctx.state
-    log.debug('request', { rid, reference, method: ctx.method, path: ctx.path, status: ctx.status, ms: clock.now() - started })
+    log.debug('request', {
+      rid,
+      reference,
+      method: ctx.method,
+      path: ctx.path,
+      status: ctx.status,
+      ms: clock.now() - started,
+    })
   })
   return app
 }

@@ -104,7 +104,11 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
     ctx.status = failure.status
     const sentence = faultSentence(textsFor(ctx, messages), failure.code)
     if (endpointOf(ctx.path)?.endpoint.machine) {
-      ctx.body = { error: failure.oauth, error_description: faultSentence(messages.texts('en'), failure.code), reference }
+      ctx.body = {
+        error: failure.oauth,
+        error_description: faultSentence(messages.texts('en'), failure.code),
+        reference,
+      }
     } else if (prefersJson(ctx)) {
       ctx.type = 'application/problem+json'
       ctx.body = JSON.stringify({

@@ -64,13 +64,20 @@ export const parseFields = (text: string): Fields => {
 }
 
 const checkHead = (req: IncomingMessage) => {
-  const [type = '', ...parameters] = (req.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase())
-  if (type !== 'application/x-www-form-urlencoded') throw new Fault('request.invalid', { what: 'content type', type: type.slice(0, 64) })
-  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8).replaceAll('"', '')
+  const [type = '', ...parameters] = (req.headers['content-type'] ?? '')
+    .split(';')
+    .map((part) => part.trim().toLowerCase())
+  if (type !== 'application/x-www-form-urlencoded')
+    throw new Fault('request.invalid', { what: 'content type', type: type.slice(0, 64) })
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '')
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
     throw new Fault('request.invalid', { what: 'charset', charset: charset.slice(0, 64) })
   const encoding = req.headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') throw new Fault('request.invalid', { what: 'content encoding' })
+  if (encoding !== undefined && encoding !== 'identity')
+    throw new Fault('request.invalid', { what: 'content encoding' })
 }
 
 /** The whole body as bytes. Throws Fault `request.too-large` past `limit`, `request.invalid` when the client went away. */

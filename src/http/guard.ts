@@ -2,8 +2,9 @@
  * The first look at every request: its shape, the host it names, and the headers of every answer. It must stay cheap,
  * because the token endpoint passes here too: no parsing of bodies, no cookies, no allocation that is not needed.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Fault } from '#kernel/faults.ts'
 import type { Ctx } from './context.ts'
@@ -54,7 +55,8 @@ export const plainHost = (text: string, protocol: string): string | undefined =>
   return host.endsWith(standard) && !host.endsWith(`]${standard.slice(1)}`) ? host.slice(0, -standard.length) : host
 }
 
-const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.join() : value)
+const single = (value: string | string[] | undefined): string | undefined =>
+  Array.isArray(value) ? value.join() : value
 
 const setAll = (res: ServerResponse, headers: readonly (readonly [string, string])[]) => {
   for (const [name, value] of headers) res.setHeader(name, value)

@@ -1,8 +1,8 @@
 /** Message catalogues: messages/<language>.json, ICU MessageFormat. The only place that imports intl-messageformat. */
 import { readFileSync } from 'node:fs'
 import { IntlMessageFormat } from 'intl-messageformat'
-import type english from '../../messages/en.json'
 import { type FaultCode, faults } from '#kernel/faults.ts'
+import type english from '../../messages/en.json'
 
 export type MessageKey = keyof typeof english
 export type Values = Readonly<Record<string, string | number | Date>>
@@ -26,7 +26,11 @@ export interface Messages {
 
 const RTL = new Set(['ar', 'fa', 'he', 'ur'])
 
-const createTexts = (lang: string, catalogue: Readonly<Record<string, string>>, english: Readonly<Record<string, string>>): Texts => {
+const createTexts = (
+  lang: string,
+  catalogue: Readonly<Record<string, string>>,
+  english: Readonly<Record<string, string>>,
+): Texts => {
   const compiled = new Map<string, IntlMessageFormat>()
   const find = (key: string) => (Object.hasOwn(catalogue, key) ? catalogue[key] : english[key])
   const text = (key: MessageKey, values?: Values): string => {
@@ -37,7 +41,11 @@ const createTexts = (lang: string, catalogue: Readonly<Record<string, string>>, 
     return String(format.format(values as Record<string, string>))
   }
   const has = (key: string): key is MessageKey => Object.hasOwn(catalogue, key)
-  return Object.assign(text, { lang, dir: RTL.has(lang.split('-')[0] ?? '') ? ('rtl' as const) : ('ltr' as const), has })
+  return Object.assign(text, {
+    lang,
+    dir: RTL.has(lang.split('-')[0] ?? '') ? ('rtl' as const) : ('ltr' as const),
+    has,
+  })
 }
 
 /**

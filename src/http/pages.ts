@@ -24,7 +24,15 @@ export interface WayOn {
 
 export interface Pages {
   /** `#page-login`: POST username, password to `action`; `#cancel` submits to `cancel`. */
-  login: { client: ClientCard; action: string; cancel: string; username?: string; fault?: string; choose?: string; method: string }
+  login: {
+    client: ClientCard
+    action: string
+    cancel: string
+    username?: string
+    fault?: string
+    choose?: string
+    method: string
+  }
   /** `#page-choose`: one form per provider (POST `provider=<id>`), a link per local method, an e-mail form when asked for. `waiting`: left for this provider already. */
   choose: {
     client: ClientCard

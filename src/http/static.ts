@@ -11,7 +11,11 @@ import { Fault } from '#kernel/faults.ts'
 import type { Ctx } from './context.ts'
 
 /** Where assets live below the issuer. */
-export const ASSETS = '/assets/'
+const ASSETS = '/assets/'
+/** Asked for by browsers that show a page which names no icon, such as the engine's own. */
+const FAVICON = '/favicon.ico'
+
+export const isAsset = (path: string): boolean => path.startsWith(ASSETS) || path === FAVICON
 
 const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -33,7 +37,7 @@ interface Asset {
 export interface Assets {
   /** The path of a file, below the base, that may be cached for ever. Throws TypeError for a file that does not exist. */
   path(name: string): string
-  /** Answers a request below `ASSETS`. Throws Fault `request.not-found`, `request.method`. */
+  /** Answers a request that `isAsset`. Throws Fault `request.not-found`, `request.method`. */
   serve(ctx: Ctx): Promise<void>
 }
 
@@ -71,7 +75,7 @@ export const createAssets = (directory: string): Assets => {
       return `${ASSETS}${asset.hashed}`
     },
     async serve(ctx) {
-      const name = ctx.path.slice(ASSETS.length)
+      const name = ctx.path === FAVICON ? 'gatehouse.svg' : ctx.path.slice(ASSETS.length)
       const lasting = byHashed.get(name)
       const asset = lasting ?? byName.get(name)
       if (!asset) throw new Fault('request.not-found')

@@ -85,7 +85,16 @@ export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOp
       }),
     )
   }
-  const shared = { home: `${base}/`, host, link, image, plain, monogram, hue, asset: (name: string) => base + assets.path(name) }
+  const shared = {
+    home: `${base}/`,
+    host,
+    link,
+    image,
+    plain,
+    monogram,
+    hue,
+    asset: (name: string) => base + assets.path(name),
+  }
 
   return (ctx, name, page, status) => {
     const template = templates.get(name)

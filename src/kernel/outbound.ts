@@ -52,7 +52,7 @@ const STANDARD: OutboundLimits = {
   connectMs: 3000,
   totalMs: 10_000,
   failures: 5,
-  openMs: 10_000,
+  openMs: 5000,
 }
 
 interface Call {
@@ -124,7 +124,7 @@ const collect = async (body: AsyncIterable<Uint8Array> & { destroy(): unknown },
 
 /**
  * @param given.egress what the operator allows
- * @param given.limits replaces single standard limits (1 MiB, 3 s to connect, 10 s in all, 5 failures, 10 s apart)
+ * @param given.limits replaces single standard limits (1 MiB, 3 s to connect, 10 s in all, 5 failures, 5 s apart)
  * @param given.lookup replaces the system's resolver
  */
 export const createOutbound = (given: {

@@ -1,7 +1,8 @@
 /**
  * Another process on the same SQLite files, for sqlite.test.ts. Started by fork with a task; says `ready` when its
- * store is open, works when told `go`, and answers with messages.
+ * store is open, works when told to, and answers with messages.
  */
+import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import process from 'node:process'
 import { openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
@@ -13,7 +14,8 @@ import { randomToken, sha256 } from '#kernel/random.ts'
 const [task, path = ''] = process.argv.slice(2)
 const world = { clock: systemClock, log: silentLog }
 const tell = (message: unknown) => process.send?.(message)
-const go = () => new Promise((resolve) => process.once('message', resolve))
+/** Answers which of the processes this is: '0', '1' … */
+const go = async (): Promise<string> => (await once(process, 'message'))[0]
 
 /** `count` lanes that take the numbers from 0 to `total` - 1 in turn. */
 const lanes = (count: number, total: number, work: (index: number) => Promise<void>) => {
@@ -25,23 +27,26 @@ const lanes = (count: number, total: number, work: (index: number) => Promise<vo
 }
 
 const tasks: Record<string, () => Promise<void>> = {
-  /** Opens the file, writes one row. */
+  /** Opens each file that it is told, writes one row, until its parent goes. */
   async open() {
+    process.on('message', async (file: string) => {
+      const store = await openSqliteArtifacts(file, world)
+      tell(await store.put('Session', { key: sha256(randomToken()), body: Buffer.from('x') }))
+      await store.close()
+    })
     tell('ready')
-    await go()
-    const store = await openSqliteArtifacts(path, world)
-    tell(await store.put('Session', { key: sha256(randomToken()), body: Buffer.from('x') }))
-    await store.close()
+    await once(process, 'disconnect')
   },
 
-  /** Tries to redeem `code 0` … `code 1999`; answers the numbers it won. */
+  /** Tries to redeem `code 0` … `code 1999`, the second process from the end; answers the numbers it won. */
   async redeem() {
     const store = await openSqliteArtifacts(path, world)
     const nonce = randomToken()
     const won: number[] = []
     tell('ready')
-    await go()
-    await lanes(64, 2000, async (i) => {
+    const upwards = (await go()) === '0'
+    await lanes(8, 2000, async (nth) => {
+      const i = upwards ? nth : 1999 - nth
       if ((await store.redeem('AuthorizationCode', sha256(`code ${i}`), nonce, systemClock.now())) === 'won')
         won.push(i)
     })
@@ -109,4 +114,4 @@ const tasks: Record<string, () => Promise<void>> = {
 }
 
 await tasks[task ?? '']?.()
-process.disconnect?.()
+if (process.connected) process.disconnect?.()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { type Loaded, loadConfiguration } from '#config/load.ts'
 import { protocolSettings } from '#connectors/index.ts'
-import { demoConfiguration } from '#demo/configuration.ts'
+import { demoConfiguration, RESPONSE_TYPES } from '#demo/configuration.ts'
 import { createSeed, openSeed } from '#demo/seed.ts'
 import { methodSettings } from '#methods/index.ts'
 
@@ -37,7 +37,7 @@ describe('the demo configuration', () => {
     const [client] = main().resources.clients
     assert.deepEqual(client?.redirect_uris, ['http://localhost:3002/callback'])
     assert.deepEqual(client?.post_logout_redirect_uris, ['http://localhost:3002/logged-out'])
-    assert.equal((client?.response_types as string[]).length, 6)
+    assert.deepEqual(client?.response_types, [...RESPONSE_TYPES])
     assert.equal(demo.relyingParty.client.client_secret, client?.client_secret)
     assert.equal(demo.relyingParty.url, 'http://localhost:3002')
   })

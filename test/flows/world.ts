@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { loadConfiguration } from '#config/load.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
+import type { Clock } from '#kernel/clock.ts'
 import { createLog } from '#kernel/log.ts'
 import { methodSettings } from '#methods/index.ts'
 import { type House, openHouse, type Running, start } from '#src/wire.ts'
@@ -55,7 +56,7 @@ export const load = (written: Written) =>
   loadConfiguration({ written, env: {}, protocols: protocolSettings, methods: methodSettings, mappings: [...builtInMappings.keys()] })
 
 /** @param written settings and resources as a file would have them; `issuer`, `listen` and `stores` are made */
-export const startGatehouse = async (written: Written = {}, given: { port?: number } = {}): Promise<Gatehouse> => {
+export const startGatehouse = async (written: Written = {}, given: { port?: number; clock?: Clock } = {}): Promise<Gatehouse> => {
   const port = given.port ?? (await freePort())
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-'))
   const lines: Record<string, unknown>[] = []
@@ -68,7 +69,7 @@ export const startGatehouse = async (written: Written = {}, given: { port?: numb
     listen: { port },
     stores: { artifacts: `sqlite:${directory}/artifacts.db`, directory: `sqlite:${directory}/directory.db` },
   })
-  const running = await start(loaded, { log: createLog('debug', (line) => lines.push(JSON.parse(line) as Record<string, unknown>)) })
+  const running = await start(loaded, { ...(given.clock && { clock: given.clock }), log: createLog('debug', (line) => lines.push(JSON.parse(line) as Record<string, unknown>)) })
   let closed = false
   const close = async () => {
     if (closed) return

@@ -3,15 +3,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Csrf } from '#http/csrf.ts'
 import type { Route } from '#http/route.ts'
-import { form, open, type World } from './world.ts'
+import { form, open, says, type World } from './world.ts'
 
 /** A page bound to an interaction, and one bound to a cookie; each tells its token. */
 const routes = (csrf: Csrf): Route[] =>
   ['/flow/:uid', '/plain'].flatMap((path): Route[] => {
-    const bind = path.includes(':uid') ? { bind: (ctx: { params: Record<string, string> }) => ctx.params.uid ?? '' } : {}
+    const bind = path.includes(':uid')
+      ? { bind: (ctx: { params: Record<string, string> }) => ctx.params.uid ?? '' }
+      : {}
     return [
-      { method: 'get', path, ...bind, run: (ctx) => void (ctx.body = csrf.token(ctx)) },
-      { method: 'post', path, ...bind, run: (ctx) => void (ctx.body = 'done') },
+      { method: 'get', path, ...bind, run: says((ctx) => csrf.token(ctx)) },
+      { method: 'post', path, ...bind, run: says((ctx) => 'done') },
     ]
   })
 const start = (t: Parameters<typeof open>[0]) => open(t, ({ csrf }) => ({ routes: routes(csrf) }))
@@ -33,7 +35,10 @@ test('a form bound to an interaction needs no cookie and is good for that intera
 test('elsewhere the token is bound to a cookie that scripts and other sites cannot use', async (t) => {
   const world = await start(t)
   const page = await world.ask('/plain')
-  assert.match(page.headers['set-cookie']?.[0] ?? '', /^gatehouse_form_\d+=[\w-]{43}; path=\/; samesite=lax; httponly$/i)
+  assert.match(
+    page.headers['set-cookie']?.[0] ?? '',
+    /^gatehouse_form_\d+=[\w-]{43}; path=\/; samesite=lax; httponly$/i,
+  )
   const cookie = cookieOf(page.headers)
   assert.equal((await send(world, '/plain', page.body, { cookie })).status, 200)
   assert.equal((await send(world, '/plain', page.body)).status, 403, 'no cookie')
@@ -45,15 +50,29 @@ test('elsewhere the token is bound to a cookie that scripts and other sites cann
 })
 
 test('over https the cookie has the host prefix', async (t) => {
-  const world = await open(t, ({ csrf }) => ({ routes: routes(csrf), trustProxy: true }), { issuer: 'https://id.example.org' })
+  const world = await open(t, ({ csrf }) => ({ routes: routes(csrf), trustProxy: true }), {
+    issuer: 'https://id.example.org',
+  })
   const page = await world.ask('/plain', { headers: { host: 'id.example.org', 'x-forwarded-proto': 'https' } })
-  assert.match(page.headers['set-cookie']?.[0] ?? '', /^__Host-gatehouse_form=[\w-]+; path=\/; samesite=lax; secure; httponly$/i)
+  assert.match(
+    page.headers['set-cookie']?.[0] ?? '',
+    /^__Host-gatehouse_form=[\w-]+; path=\/; samesite=lax; secure; httponly$/i,
+  )
 })
 
 test('a wrong, absent, empty or doubled token is refused', async (t) => {
   const world = await start(t)
   const { body } = await world.ask('/flow/one')
-  for (const wrong of [undefined, '', '.', 'x', `${body}x`, body.slice(1), body.split('.')[1], `.${body.split('.')[1]}`])
+  for (const wrong of [
+    undefined,
+    '',
+    '.',
+    'x',
+    `${body}x`,
+    body.slice(1),
+    body.split('.')[1],
+    `.${body.split('.')[1]}`,
+  ])
     assert.equal((await send(world, '/flow/one', wrong)).status, 403, String(wrong))
   const doubled = { ...form({ csrf: body }), body: `csrf=${body}&csrf=${body}` }
   assert.equal((await world.ask('/flow/one', doubled)).status, 400)

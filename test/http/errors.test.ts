@@ -22,7 +22,9 @@ const text = (body: string, id: string) => new RegExp(`<code id="${id}">([^<]*)<
 
 test('every fault has its status, its OAuth code, its sentence and a reference that is in the log', async (t) => {
   for (const code of Object.keys(faults) as FaultCode[]) {
-    const world = await open(t, () => ({ routes: throwing(new Fault(code, { secretive: 'inner' }, new Error('cause'))) }))
+    const world = await open(t, () => ({
+      routes: throwing(new Fault(code, { secretive: 'inner' }, new Error('cause'))),
+    }))
     const { status, body, headers } = await world.ask('/throw', { headers: { accept: 'text/html' } })
     assert.equal(status, faults[code].status, code)
     assert.doesNotMatch(body, /secretive|inner|cause|node_modules|at \w+ \(/, code)
@@ -42,7 +44,13 @@ test('every fault has its status, its OAuth code, its sentence and a reference t
 
 test('an unknown error is a 500 that says nothing, logged with its cause', async (t) => {
   const cause = new TypeError('cannot read secrets of undefined')
-  for (const thrown of [cause, 'a string', undefined, { status: 200, expose: true }, Object.assign(new Error('x'), { status: 500 })]) {
+  for (const thrown of [
+    cause,
+    'a string',
+    undefined,
+    { status: 200, expose: true },
+    Object.assign(new Error('x'), { status: 500 }),
+  ]) {
     const world = await open(t, () => ({ routes: throwing(thrown) }))
     const { status, body } = await world.ask('/throw')
     assert.equal(status, 500)
@@ -53,7 +61,9 @@ test('an unknown error is a 500 that says nothing, logged with its cause', async
 })
 
 test('what koa throws for bad input stays 4xx', async (t) => {
-  const world = await open(t, () => ({ routes: throwing(Object.assign(new Error('no'), { status: 413, expose: true })) }))
+  const world = await open(t, () => ({
+    routes: throwing(Object.assign(new Error('no'), { status: 413, expose: true })),
+  }))
   assert.equal((await world.ask('/throw')).status, 413)
 })
 

@@ -20,7 +20,11 @@ const echo: Route[] = [
 ]
 const urlencoded = 'application/x-www-form-urlencoded'
 const post = (world: World, body: string | Buffer, type = urlencoded, headers: Record<string, string> = {}) =>
-  world.ask('/echo', { method: 'POST', body, headers: { 'content-type': type, accept: 'application/json', ...headers } })
+  world.ask('/echo', {
+    method: 'POST',
+    body,
+    headers: { 'content-type': type, accept: 'application/json', ...headers },
+  })
 const codeOf = (body: string) => (JSON.parse(body) as { code?: string }).code
 
 test('reads fields, repeated boxes and UTF-8', async (t) => {
@@ -46,7 +50,11 @@ test('reads fields, repeated boxes and UTF-8', async (t) => {
 
 test('refuses doubled, broken and oversized fields, other types and encodings', async (t) => {
   const world = await open(t, () => ({ routes: echo }))
-  const cases: [why: string, status: number, ...rest: Parameters<typeof post> extends [World, ...infer R] ? R : never][] = [
+  const cases: [
+    why: string,
+    status: number,
+    ...rest: Parameters<typeof post> extends [World, ...infer R] ? R : never,
+  ][] = [
     ['doubled field', 400, 'a=1&a=2'],
     ['doubled by another spelling', 400, 'a=1&%61=2'],
     ['doubled field that nobody reads', 400, 'a=1&zz=2&zz=3'],

@@ -5,18 +5,24 @@ import { test } from 'node:test'
 import { MOST_URL } from '#http/guard.ts'
 import { healthRoutes } from '#http/health.ts'
 import type { Route } from '#http/route.ts'
-import { type Asked, open, type World } from './world.ts'
+import { type Asked, open, says, type World } from './world.ts'
 
 const routes: Route[] = [
-  { method: 'get', path: '/who', run: (ctx) => void (ctx.body = { ip: ctx.ip, host: ctx.host, href: ctx.href, secure: ctx.secure }) },
-  { method: 'get', path: '/interaction/:uid', run: (ctx) => void (ctx.body = 'flow') },
+  {
+    method: 'get',
+    path: '/who',
+    run: says((ctx) => ({ ip: ctx.ip, host: ctx.host, href: ctx.href, secure: ctx.secure })),
+  },
+  { method: 'get', path: '/interaction/:uid', run: says((ctx) => 'flow') },
   ...healthRoutes(
     async () => undefined,
     () => false,
   ),
 ]
-const start = (t: Parameters<typeof open>[0], more: Parameters<typeof open>[2] & { trustProxy?: boolean | string[] } = {}) =>
-  open(t, () => ({ routes, trustProxy: more.trustProxy ?? false }), more)
+const start = (
+  t: Parameters<typeof open>[0],
+  more: Parameters<typeof open>[2] & { trustProxy?: boolean | string[] } = {},
+) => open(t, () => ({ routes, trustProxy: more.trustProxy ?? false }), more)
 interface Seen {
   status: number
   ip?: string
@@ -45,7 +51,17 @@ test('only the issuer’s host is served', async (t) => {
   const right = `localhost:${world.port}`
   assert.equal((await who(world)).status, 200)
   assert.equal((await who(world, { host: right.toUpperCase() })).status, 200)
-  const wrong = ['evil.example', 'localhost', `localhost:${world.port}.evil.example`, `evil@${right}`, `${right}/x`, `${right},evil`, '', `127.0.0.1:${world.port}`, `localhost.:${world.port}`]
+  const wrong = [
+    'evil.example',
+    'localhost',
+    `localhost:${world.port}.evil.example`,
+    `evil@${right}`,
+    `${right}/x`,
+    `${right},evil`,
+    '',
+    `127.0.0.1:${world.port}`,
+    `localhost.:${world.port}`,
+  ]
   for (const host of wrong) {
     const answer = await world.ask('/who', { headers: { host } })
     assert.equal(answer.status, 421, host)
@@ -91,7 +107,11 @@ test('an address past the limit is 414 with a page, far past it 414 without; hea
 })
 
 test('forwarded headers count only from trusted proxies', async (t) => {
-  const forwarded = { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }
+  const forwarded = {
+    'x-forwarded-for': '203.0.113.9',
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-proto': 'https',
+  }
   const closed = await start(t)
   const ignored = await who(closed, forwarded)
   assert.deepEqual([ignored.status, ignored.ip, ignored.secure], [200, '127.0.0.1', false])
@@ -123,7 +143,10 @@ test('a provider’s host is answered by its own handler only', async (t) => {
     () => ({
       routes,
       trustProxy: true,
-      providerHosts: { hosts: () => hosts, answer: (ctx, next) => (ctx.path === '/authorize' ? ctx.redirect('/x') : next()) },
+      providerHosts: {
+        hosts: () => hosts,
+        answer: (ctx, next) => (ctx.path === '/authorize' ? ctx.redirect('/x') : next()),
+      },
     }),
     { issuer: 'https://id.example.org' },
   )
@@ -147,7 +170,15 @@ test('every answer carries the security headers', async (t) => {
   for (const path of ['/who', '/nowhere', '/assets/gatehouse.css', '/interaction/x']) {
     const answer = await world.ask(path, { headers })
     const csp = String(answer.headers['content-security-policy'])
-    for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "object-src 'none'", "require-trusted-types-for 'script'"])
+    for (const part of [
+      "default-src 'none'",
+      "script-src 'self'",
+      "style-src 'self'",
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+      "object-src 'none'",
+      "require-trusted-types-for 'script'",
+    ])
       assert.ok(csp.split(';').includes(part), `${path}: ${part}`)
     assert.doesNotMatch(csp, /unsafe|form-action/)
     assert.equal(answer.headers['x-content-type-options'], 'nosniff')

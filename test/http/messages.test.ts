@@ -7,11 +7,13 @@ import { claimText, createMessages, faultSentence, type MessageKey, scopeTexts }
 import { type FaultCode, faults } from '#kernel/faults.ts'
 
 const root = join(import.meta.dirname, '../..')
-const load = (lang: string) => JSON.parse(readFileSync(join(root, `messages/${lang}.json`), 'utf8')) as Record<string, string>
+const load = (lang: string) =>
+  JSON.parse(readFileSync(join(root, `messages/${lang}.json`), 'utf8')) as Record<string, string>
 const catalogues = { en: load('en'), de: load('de') }
 const messages = createMessages(join(root, 'messages'), { default: 'en', available: ['en', 'de'] })
 
-const placeholders = (text: string | undefined) => [...(text ?? '').matchAll(/\{(\w+)/g)].map((match) => match[1]).sort()
+const placeholders = (text: string | undefined) =>
+  [...(text ?? '').matchAll(/\{(\w+)/g)].map((match) => match[1]).sort()
 
 test('both catalogues have the same keys and placeholders, and no empty text', () => {
   assert.deepEqual(Object.keys(catalogues.de).sort(), Object.keys(catalogues.en).sort())
@@ -25,20 +27,38 @@ test('every text is well-formed ICU', () => {
   for (const [lang, catalogue] of Object.entries(catalogues))
     for (const [key, text] of Object.entries(catalogue)) {
       const values = Object.fromEntries(placeholders(text).map((name) => [name, 'X']))
-      assert.equal(messages.texts(lang)(key as MessageKey, values).includes('{'), false, `${lang} ${key}`)
+      assert.equal(
+        messages
+          .texts(lang)(key as MessageKey, values)
+          .includes('{'),
+        false,
+        `${lang} ${key}`,
+      )
     }
 })
 
 test('every fault has its sentence in both languages', () => {
-  const missing = Object.keys(faults).filter((code) => !messages.texts('de').has(`fault.${code}`) || !messages.texts('en').has(`fault.${code}`))
+  const missing = Object.keys(faults).filter(
+    (code) => !messages.texts('de').has(`fault.${code}`) || !messages.texts('en').has(`fault.${code}`),
+  )
   assert.deepEqual(missing, [], 'add fault.<code> to messages/en.json and messages/de.json')
   const known = new Set(Object.keys(faults).map((code) => `fault.${code}`))
-  assert.deepEqual(Object.keys(catalogues.en).filter((key) => key.startsWith('fault.') && !known.has(key)), [], 'no such fault')
-  assert.equal(faultSentence(messages.texts('de'), 'login.wrong' satisfies FaultCode), catalogues.de['fault.login.wrong'])
+  assert.deepEqual(
+    Object.keys(catalogues.en).filter((key) => key.startsWith('fault.') && !known.has(key)),
+    [],
+    'no such fault',
+  )
+  assert.equal(
+    faultSentence(messages.texts('de'), 'login.wrong' satisfies FaultCode),
+    catalogues.de['fault.login.wrong'],
+  )
 })
 
 const views = globSync('views/**/*.ejs', { cwd: root }).filter((file) => !file.includes('demo'))
-const sources = [...views, ...globSync('src/**/*.ts', { cwd: root })].map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }))
+const sources = [...views, ...globSync('src/**/*.ts', { cwd: root })].map((file) => ({
+  file,
+  text: readFileSync(join(root, file), 'utf8'),
+}))
 
 test('every key that a view names exists', () => {
   let found = 0

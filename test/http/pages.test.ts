@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Ctx } from '#http/context.ts'
-import type { Route } from '#http/route.ts'
 import type { PageName, Pages } from '#http/pages.ts'
+import type { Route } from '#http/route.ts'
 import type { View } from '#http/view.ts'
 import { samples } from './samples.ts'
 import { open } from './world.ts'
@@ -15,10 +15,16 @@ const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: strin
   identify: { fields: ['email'], buttons: ['continue', 'cancel'] },
   consent: { buttons: ['allow', 'deny'], also: ['name="scope"'] },
   email: { fields: ['email'], buttons: ['continue', 'cancel'] },
-  logout: { buttons: ['logout-yes', 'logout-no'], also: ['name="xsrf" value="sample-xsrf"', 'name="logout" value="yes"'] },
+  logout: {
+    buttons: ['logout-yes', 'logout-no'],
+    also: ['name="xsrf" value="sample-xsrf"', 'name="logout" value="yes"'],
+  },
   'logged-out': {},
   error: { also: ['<code id="error">access_denied</code>', '<code id="reference">K7QMWB4TXA</code>'] },
-  'auto-post': { buttons: ['continue'], also: ['name="RelayState" value="a&#34;b&lt;c"', 'action="https://idp.example/saml/sso"'] },
+  'auto-post': {
+    buttons: ['continue'],
+    also: ['name="RelayState" value="a&#34;b&lt;c"', 'action="https://idp.example/saml/sso"'],
+  },
   home: { also: ['/.well-known/openid-configuration'] },
 }
 const names = Object.keys(samples) as PageName[]
@@ -28,7 +34,9 @@ const poisoned = (value: unknown): unknown => {
   if (typeof value === 'string') return POISON
   if (Array.isArray(value)) return value.map(poisoned)
   if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === 'label' ? item : poisoned(item)]))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, key === 'label' ? item : poisoned(item)]),
+    )
   return value
 }
 
@@ -41,7 +49,8 @@ const show = (view: View, pages: { readonly [N in PageName]: Pages[N] }): Route[
 ]
 
 const attribute = (tag: string, name: string) => new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1]
-const tags = (html: string, name: string) => [...html.matchAll(new RegExp(`<${name}\\b[^>]*>`, 'g'))].map(([tag]) => tag)
+const tags = (html: string, name: string) =>
+  [...html.matchAll(new RegExp(`<${name}\\b[^>]*>`, 'g'))].map(([tag]) => tag)
 
 const checkMarkup = (html: string) => {
   assert.doesNotMatch(html, /<script(?![^>]*\ssrc=)/, 'no inline script')
@@ -58,7 +67,7 @@ const checkMarkup = (html: string) => {
   for (const described of [...html.matchAll(/aria-describedby="([^"]*)"/g)]) assert.ok(ids.includes(described[1]))
   for (const input of tags(html, 'input').filter((tag) => attribute(tag, 'type') !== 'hidden')) {
     const id = attribute(input, 'id')
-    assert.ok(id && html.includes(`<label for="${id}"`) || html.includes(`for="${id}"`), `label for ${input}`)
+    assert.ok((id && html.includes(`<label for="${id}"`)) || html.includes(`for="${id}"`), `label for ${input}`)
     assert.ok(attribute(input, 'type') === 'checkbox' || attribute(input, 'autocomplete'), `autocomplete on ${input}`)
   }
   for (const button of tags(html, 'button')) assert.ok(attribute(button, 'type'), `type on ${button}`)
@@ -105,7 +114,13 @@ const render = async <N extends PageName>(t: Parameters<typeof open>[0], name: N
 test('links and pictures of a relying party are http(s) or embedded images, else left out', async (t) => {
   const body = await render(t, 'login', {
     ...samples.login,
-    client: { name: 'X', logo: 'javascript:alert(1)', policy: 'javascript:alert(2)', terms: 'data:text/html,hi', home: 'ftp://x' },
+    client: {
+      name: 'X',
+      logo: 'javascript:alert(1)',
+      policy: 'javascript:alert(2)',
+      terms: 'data:text/html,hi',
+      home: 'ftp://x',
+    },
   })
   assert.doesNotMatch(body, /javascript|data:text|ftp:/)
   assert.match(body, /class="tile hue-\d"/)

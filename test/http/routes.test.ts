@@ -5,11 +5,15 @@ import { test } from 'node:test'
 import type { Middleware } from '#http/context.ts'
 import { endpoints } from '#http/endpoints.ts'
 import { type Route, seeOther } from '#http/route.ts'
-import { open } from './world.ts'
+import { open, says } from './world.ts'
 
 const routes: Route[] = [
-  { method: 'get', path: '/', run: (ctx) => void (ctx.body = 'home') },
-  { method: 'get', path: '/interaction/:uid', run: (ctx, query) => void (ctx.body = `${ctx.params.uid} ${query.get('q') ?? ''}`) },
+  { method: 'get', path: '/', run: says((ctx) => 'home') },
+  {
+    method: 'get',
+    path: '/interaction/:uid',
+    run: says((ctx, query) => `${ctx.params.uid} ${query.get('q') ?? ''}`),
+  },
   { method: 'post', path: '/interaction/:uid', crossSite: true, run: (ctx) => seeOther(ctx, '/next') },
   { method: 'get', path: '/silent', run: () => undefined },
 ]
@@ -32,7 +36,20 @@ test('our routes, by path and method', async (t) => {
 
 test('unknown addresses are 404 with a page, also below known ones and where nothing was answered', async (t) => {
   const world = await open(t, () => ({ routes, engine }))
-  for (const path of ['/nowhere', '/interaction', '/interaction/', '/interaction/a/b/c', '/Interaction/a', '/token/', '/token/x', '/.env', '/silent', '/interaction/%E0%A4%A/x', '/register/a/b', '/authorize/']) {
+  for (const path of [
+    '/nowhere',
+    '/interaction',
+    '/interaction/',
+    '/interaction/a/b/c',
+    '/Interaction/a',
+    '/token/',
+    '/token/x',
+    '/.env',
+    '/silent',
+    '/interaction/%E0%A4%A/x',
+    '/register/a/b',
+    '/authorize/',
+  ]) {
     const answer = await world.ask(path)
     assert.equal(answer.status, 404, path)
     assert.match(answer.body, /id="page-error"/, path)
@@ -60,7 +77,8 @@ test('every endpoint reaches the engine by each of its methods', async (t) => {
   const world = await open(t, () => ({ routes, engine }))
   for (const { path, methods, below = [] } of endpoints) {
     for (const method of methods) assert.equal((await world.ask(path, { method })).status, 200, `${method} ${path}`)
-    for (const method of below) assert.equal((await world.ask(`${path}/x`, { method })).status, 200, `${method} ${path}/x`)
+    for (const method of below)
+      assert.equal((await world.ask(`${path}/x`, { method })).status, 200, `${method} ${path}/x`)
   }
 })
 
@@ -74,14 +92,23 @@ test('machine endpoints get the body untouched, no cookie, no page, no middlewar
       },
     ],
   }))
-  const { status, body, headers } = await world.ask('/token', { method: 'POST', body: 'a=1&a=2', headers: { cookie: 'x=y' } })
+  const { status, body, headers } = await world.ask('/token', {
+    method: 'POST',
+    body: 'a=1&a=2',
+    headers: { cookie: 'x=y' },
+  })
   assert.equal(status, 200)
   assert.deepEqual(JSON.parse(body), { engine: '/token', sent: 'a=1&a=2' })
   assert.equal(headers['set-cookie'], undefined)
-  assert.deepEqual(
-    Object.keys(headers).sort(),
-    ['connection', 'content-length', 'content-security-policy', 'content-type', 'date', 'x-content-type-options', 'x-request-id'],
-  )
+  assert.deepEqual(Object.keys(headers).sort(), [
+    'connection',
+    'content-length',
+    'content-security-policy',
+    'content-type',
+    'date',
+    'x-content-type-options',
+    'x-request-id',
+  ])
 })
 
 test('what runs before may answer or pass on, in order', async (t) => {
@@ -107,11 +134,15 @@ test('what runs before may answer or pass on, in order', async (t) => {
 })
 
 test('an issuer with a path: everything lives below it, links and assets too', async (t) => {
-  const world = await open(t, ({ view }) => ({
-    trustProxy: true,
-    engine,
-    routes: [{ method: 'get', path: '/', run: (ctx) => view(ctx, 'home', { issuer: 'https://example.org/op' }) }],
-  }), { issuer: 'https://example.org/op' })
+  const world = await open(
+    t,
+    ({ view }) => ({
+      trustProxy: true,
+      engine,
+      routes: [{ method: 'get', path: '/', run: (ctx) => view(ctx, 'home', { issuer: 'https://example.org/op' }) }],
+    }),
+    { issuer: 'https://example.org/op' },
+  )
   const headers = { host: 'example.org' }
   const page = await world.ask('/op/', { headers })
   assert.equal(page.status, 200)
@@ -119,5 +150,6 @@ test('an issuer with a path: everything lives below it, links and assets too', a
   assert.equal((await world.ask(asset, { headers })).status, 200)
   assert.equal((await world.ask('/op', { headers })).status, 200)
   assert.deepEqual(JSON.parse((await world.ask('/op/jwks', { headers })).body), { engine: '/jwks', sent: '' })
-  for (const path of ['/', '/jwks', '/opx/jwks', '/op2']) assert.equal((await world.ask(path, { headers })).status, 404, path)
+  for (const path of ['/', '/jwks', '/opx/jwks', '/op2'])
+    assert.equal((await world.ask(path, { headers })).status, 404, path)
 })

@@ -35,8 +35,18 @@ export const samples: { readonly [N in PageName]: Pages[N] } = {
     action: `${flow}/consent`,
     cancel: `${flow}/cancel`,
     scopes: [
-      { name: 'openid', displayName: 'Know who you are', description: 'An identifier of your account here.', required: true },
-      { name: 'profile', displayName: 'See your profile', description: 'Such as name, picture, language and date of birth.', required: false },
+      {
+        name: 'openid',
+        displayName: 'Know who you are',
+        description: 'An identifier of your account here.',
+        required: true,
+      },
+      {
+        name: 'profile',
+        displayName: 'See your profile',
+        description: 'Such as name, picture, language and date of birth.',
+        required: false,
+      },
       { name: 'email', displayName: 'See your e-mail address', required: false },
     ],
     claims: [
@@ -59,6 +69,13 @@ export const samples: { readonly [N in PageName]: Pages[N] } = {
     client,
     detail: 'interaction session not found',
   },
-  'auto-post': { url: 'https://idp.example/saml/sso', fields: { SAMLRequest: 'PHNhbWw+', RelayState: 'a"b<c' }, provider: 'Acme Corporation' },
-  home: { issuer: 'https://id.example.org', demo: { client: 'https://id.example.org:3002/', username: 'alice', password: 'wonderland' } },
+  'auto-post': {
+    url: 'https://idp.example/saml/sso',
+    fields: { SAMLRequest: 'PHNhbWw+', RelayState: 'a"b<c' },
+    provider: 'Acme Corporation',
+  },
+  home: {
+    issuer: 'https://id.example.org',
+    demo: { client: 'https://id.example.org:3002/', username: 'alice', password: 'wonderland' },
+  },
 }

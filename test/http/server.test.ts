@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
-import { test } from 'node:test'
 import { text } from 'node:stream/consumers'
+import { test } from 'node:test'
 import type { Route } from '#http/route.ts'
 import { listen } from '#http/server.ts'
 import { silentLog } from '#kernel/log.ts'
-import { open } from './world.ts'
+import { open, says } from './world.ts'
 
 /** A route that answers when it is told to, and tells when it was reached. */
 const gate = () => {
@@ -24,7 +24,7 @@ const gate = () => {
         ctx.body = 'done'
       },
     },
-    { method: 'get', path: '/', run: (ctx) => void (ctx.body = 'home') },
+    { method: 'get', path: '/', run: says((ctx) => 'home') },
   ]
   return { routes, reached: reached.promise, release: release.resolve }
 }
@@ -33,7 +33,12 @@ test('close lets what is in flight finish, takes nothing new, and frees kept and
   const { routes, reached, release } = gate()
   const world = await open(t, () => ({ routes }))
   const agent = new Agent({ keepAlive: true })
-  const kept = request({ port: world.port, host: '127.0.0.1', agent, headers: { host: `localhost:${world.port}` } }).end()
+  const kept = request({
+    port: world.port,
+    host: '127.0.0.1',
+    agent,
+    headers: { host: `localhost:${world.port}` },
+  }).end()
   const [first] = await once(kept, 'response')
   await text(first)
   const silent = connect(world.port, '127.0.0.1')

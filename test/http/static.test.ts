@@ -36,8 +36,30 @@ test('compressed for who can read it', async (t) => {
   assert.equal((await world.ask('/assets/gatehouse.css')).headers['content-encoding'], undefined)
 })
 
+test('an icon for pages that name none', async (t) => {
+  const world = await open(t, () => ({}))
+  const { status, headers } = await world.ask('/favicon.ico')
+  assert.deepEqual(
+    [status, headers['content-type'], headers['cache-control']],
+    [200, 'image/svg+xml', 'public, no-cache'],
+  )
+})
+
 test('no path leads out of the folder', async (t) => {
   const world = await open(t, () => ({}))
-  for (const name of ['../package.json', '..%2fpackage.json', '%2e%2e/package.json', '..\\package.json', '', '.', 'gatehouse.css/', 'gatehouse.css%00', '/etc/passwd', 'constructor', '__proto__', 'gatehouse.0000000000.css'])
+  for (const name of [
+    '../package.json',
+    '..%2fpackage.json',
+    '%2e%2e/package.json',
+    '..\\package.json',
+    '',
+    '.',
+    'gatehouse.css/',
+    'gatehouse.css%00',
+    '/etc/passwd',
+    'constructor',
+    '__proto__',
+    'gatehouse.0000000000.css',
+  ])
     assert.equal((await world.ask(`/assets/${name}`)).status, 404, name)
 })

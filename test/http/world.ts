@@ -1,6 +1,9 @@
 /** The web application on a real socket, for the tests of this room. */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { type AppOptions, createApp, createPresentation } from '#http/app.ts'
+import type { Ctx } from '#http/context.ts'
+import type { Fields } from '#http/form.ts'
+import type { Route } from '#http/route.ts'
 import { type Listener, listen } from '#http/server.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { type Log, silentLog } from '#kernel/log.ts'
@@ -22,7 +25,14 @@ export const ask = (port: number, path: string, { method = 'GET', headers = {}, 
   new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
     const out = httpRequest(
-      { host: '127.0.0.1', port, path, method, agent: false, headers: { host: `localhost:${port}`, ...length, ...headers } },
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method,
+        agent: false,
+        headers: { host: `localhost:${port}`, ...length, ...headers },
+      },
       (res) => {
         const chunks: Buffer[] = []
         res.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -36,11 +46,21 @@ export const ask = (port: number, path: string, { method = 'GET', headers = {}, 
     out.end(body)
   })
 
-export const form = (fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}): Asked => ({
+export const form = (
+  fields: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>> = {},
+): Asked => ({
   method: 'POST',
   headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
   body: new URLSearchParams(fields).toString(),
 })
+
+/** A handler that answers with what the function gives. */
+export const says =
+  (answer: (ctx: Ctx, fields: Fields) => unknown): Route['run'] =>
+  (ctx, fields) => {
+    ctx.body = answer(ctx, fields)
+  }
 
 export interface Line {
   readonly level: string

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Realm } from './keycloak.ts'
 
-const executable = join(import.meta.dirname, '../../gatehouse')
+const executable = '/tmp/frame/gatehouse'
 const START_MS = 30_000
 
 export interface Gatehouse {
