@@ -9,6 +9,7 @@ import type { Loaded } from '#config/load.ts'
 import { masterKeys } from '#config/master-key.ts'
 import type { Settings } from '#config/settings.ts'
 import { builtInMappings, defaultMappingName, openConnector } from '#connectors/index.ts'
+import type { Applying } from '#directory/apply.ts'
 import { createRecords } from '#directory/index.ts'
 import { openKeyring } from '#directory/keyring.ts'
 import type { Records } from '#directory/records.ts'
@@ -45,7 +46,7 @@ export interface House {
   readonly bus: Bus
   readonly sealer: Sealer
   readonly box: Box
-  readonly records: Records
+  readonly records: Records & Applying
   readonly trace: Trace
   readonly audit: Audit
   close(): Promise<void>

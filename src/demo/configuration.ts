@@ -48,7 +48,7 @@ export interface DemoConfiguration {
 export interface DemoInput {
   /** The main Gatehouse's issuer; the demo is served under the same host name. */
   readonly issuer: string
-  /** Address to listen on, loopback. */
+  /** Address to listen on; one beyond loopback is replaced by 127.0.0.1. */
   readonly host: string
   readonly ports: { readonly upstream: number; readonly relyingParty: number }
   readonly seed: Seed
@@ -137,6 +137,8 @@ const northwindPeople = (seed: Seed) => [
   { id: 'nw-1002', username: 'bob', password: seed.password('bob'), claims: { name: 'Bob' } },
 ]
 
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1'])
+
 const upstreamConfiguration = (input: DemoInput, issuer: string, callback: string, secret: string): Written => {
   const data = input.data ?? './data/upstream'
   return {
@@ -177,7 +179,9 @@ const identityProvider = (upstream: string, secret: string) => ({
  * @returns the overlay, the upstream's configuration, the relying party's registration and the passwords to print
  */
 export const demoConfiguration = (input: DemoInput): DemoConfiguration => {
-  const { seed, host, ports } = input
+  const { seed, ports } = input
+  // The start page shows passwords: whatever Gatehouse itself listens on, these two stay on this machine.
+  const host = LOOPBACK.has(input.host) ? input.host : '127.0.0.1'
   const issuer = input.issuer.replace(/\/$/, '')
   const upstream = under(issuer, ports.upstream)
   const url = under(issuer, ports.relyingParty)
@@ -200,7 +204,12 @@ export const demoConfiguration = (input: DemoInput): DemoConfiguration => {
         acrs: [{ name: EXAMPLE_ACR, steps: [['basic', PROVIDER_ID]], level: 1 }],
       },
     },
-    upstream: upstreamConfiguration(input, upstream, `${issuer}/federation/${PROVIDER_ID}/callback`, secret),
+    upstream: upstreamConfiguration(
+      { ...input, host },
+      upstream,
+      `${issuer}/federation/${PROVIDER_ID}/callback`,
+      secret,
+    ),
     relyingParty: { host, port: ports.relyingParty, url, client },
     people: [{ username: own.username, password: own.password, at: 'Gatehouse' }, ...people],
   }

@@ -91,6 +91,65 @@ const placed = async <T>(known: Record<string, unknown>, work: () => Promise<T>)
   }
 }
 
+interface Ground {
+  readonly connectors: ReturnType<typeof createConnectors>
+  readonly box: Box
+  readonly clock: Clock
+  readonly callbackUrl: (provider: string) => URL
+  readonly lifetime: number
+}
+
+/** The trip of this state, used up by this call. */
+const redeem = async ({ box, clock, lifetime }: Ground, provider: string, state: string): Promise<Trip> => {
+  const trip = state === '' ? undefined : await box.get<Trip>('Trip', state)
+  if (!trip) throw new Fault('upstream.expired', { provider, reason: 'unknown state' })
+  const { uid, reference } = trip
+  // RFC 9700 4.4: an answer counts only at the address of the provider that was asked; the state stays unused.
+  if (trip.provider !== provider)
+    throw new Fault('upstream.invalid', { provider, uid, reference, reason: 'state of another provider' })
+  if ((await box.take<Trip>('Trip', state)) === undefined)
+    throw new Fault('upstream.replayed', { provider, uid, reference, reason: 'state used before' })
+  if (clock.now() > trip.departedAt + lifetime * 1000)
+    throw new Fault('upstream.expired', { provider, uid, reference, reason: 'took too long' })
+  return trip
+}
+
+const depart = async (ground: Ground, leaving: Parameters<Federation['depart']>[0]): Promise<Departure> => {
+  const { provider, uid, wish, reference } = leaving
+  const state = randomToken()
+  const { departure, memo } = await placed({ provider, uid, reference }, async () => {
+    const connector = await ground.connectors.of(provider)
+    return connector.depart({ state, returnTo: ground.callbackUrl(provider), wish })
+  })
+  const trip: Trip = { provider, uid, wish, reference, memo, departedAt: ground.clock.now() }
+  await ground.box.put('Trip', state, trip, { ttl: ground.lifetime * REMEMBER_FACTOR })
+  return departure
+}
+
+const arrive = async (ground: Ground, provider: string, arrival: Arrival) => {
+  const [state = '', ...more] = arrival.fields.getAll('state')
+  const { uid, wish, reference, memo } = await redeem(ground, provider, more.length === 0 ? state : '')
+  const identity = await placed({ provider, uid, reference }, async () => {
+    const connector = await ground.connectors.of(provider)
+    return connector.arrive({ state, returnTo: ground.callbackUrl(provider), wish, memo }, arrival)
+  })
+  const handle = randomToken()
+  const outcome: Outcome = { provider, uid, wish, reference, identity }
+  await ground.box.put('Arrival', handle, outcome, { ttl: COLLECT_WITHIN })
+  return { uid, handle, reference }
+}
+
+const collect = async ({ box }: Ground, uid: string, handle: string): Promise<Arrived> => {
+  const outcome = handle === '' ? undefined : await box.get<Outcome>('Arrival', handle)
+  if (!outcome) throw new Fault('upstream.expired', { uid, reason: 'unknown handle' })
+  // Login CSRF: what an attacker brought back does not fit a victim's interaction.
+  if (outcome.uid !== uid) throw new Fault('journey.foreign', { uid, reason: 'handle of another interaction' })
+  const { provider, identity, wish, reference } = outcome
+  if ((await box.take('Arrival', handle)) === undefined)
+    throw new Fault('upstream.replayed', { provider, uid, reference, reason: 'handle used before' })
+  return { provider, identity, wish, reference }
+}
+
 /**
  * @param given.open makes a connector for a provider's record (connectors/index `openConnector`)
  * @param given.lifetime seconds that a departure may take to come back: the interaction's lifetime
@@ -104,65 +163,17 @@ export const createFederation = (given: {
   issuer: string
   lifetime: number
 }): Federation => {
-  const { box, clock, lifetime } = given
-  const connectors = createConnectors(given.records.providers, given.open)
-  const base = given.issuer.replace(/\/$/, '')
+  const { records, open, box, clock, issuer, lifetime } = given
+  const connectors = createConnectors(records.providers, open)
+  const base = issuer.replace(/\/$/, '')
   const callbackUrl = (provider: string) => new URL(`${base}/federation/${provider}/callback`)
-
-  /** The trip of this state, used up by this call. */
-  const redeem = async (provider: string, state: string): Promise<Trip> => {
-    const trip = state === '' ? undefined : await box.get<Trip>('Trip', state)
-    if (!trip) throw new Fault('upstream.expired', { provider, reason: 'unknown state' })
-    const { uid, reference } = trip
-    // RFC 9700 4.4: an answer counts only at the address of the provider that was asked; the state stays unused.
-    if (trip.provider !== provider)
-      throw new Fault('upstream.invalid', { provider, uid, reference, reason: 'state of another provider' })
-    if ((await box.take<Trip>('Trip', state)) === undefined)
-      throw new Fault('upstream.replayed', { provider, uid, reference, reason: 'state used before' })
-    if (clock.now() > trip.departedAt + lifetime * 1000)
-      throw new Fault('upstream.expired', { provider, uid, reference, reason: 'took too long' })
-    return trip
-  }
-
+  const ground: Ground = { connectors, box, clock, callbackUrl, lifetime }
   return {
+    depart: (leaving) => depart(ground, leaving),
+    arrive: (provider, arrival) => arrive(ground, provider, arrival),
+    collect: (uid, handle) => collect(ground, uid, handle),
     callbackUrl,
     connector: (provider) => connectors.of(provider),
     close: () => connectors.close(),
-
-    async depart({ provider, uid, wish, reference }) {
-      return placed({ provider, uid, reference }, async () => {
-        const connector = await connectors.of(provider)
-        const state = randomToken()
-        const { departure, memo } = await connector.depart({ state, returnTo: callbackUrl(provider), wish })
-        const trip: Trip = { provider, uid, wish, reference, memo, departedAt: clock.now() }
-        await box.put('Trip', state, trip, { ttl: lifetime * REMEMBER_FACTOR })
-        return departure
-      })
-    },
-
-    async arrive(provider, arrival) {
-      const [state = '', ...more] = arrival.fields.getAll('state')
-      const trip = await redeem(provider, more.length === 0 ? state : '')
-      const { uid, wish, reference, memo } = trip
-      const identity = await placed({ provider, uid, reference }, async () => {
-        const connector = await connectors.of(provider)
-        return connector.arrive({ state, returnTo: callbackUrl(provider), wish, memo }, arrival)
-      })
-      const handle = randomToken()
-      const outcome: Outcome = { provider, uid, wish, reference, identity }
-      await box.put('Arrival', handle, outcome, { ttl: COLLECT_WITHIN })
-      return { uid, handle, reference }
-    },
-
-    async collect(uid, handle) {
-      const outcome = handle === '' ? undefined : await box.get<Outcome>('Arrival', handle)
-      if (!outcome) throw new Fault('upstream.expired', { uid, reason: 'unknown handle' })
-      // Login CSRF: what an attacker brought back does not fit a victim's interaction.
-      if (outcome.uid !== uid) throw new Fault('journey.foreign', { uid, reason: 'handle of another interaction' })
-      const { provider, identity, wish, reference } = outcome
-      if ((await box.take('Arrival', handle)) === undefined)
-        throw new Fault('upstream.replayed', { provider, uid, reference, reason: 'handle used before' })
-      return { provider, identity, wish, reference }
-    },
   }
 }

@@ -77,6 +77,12 @@ const setHeaders = (ctx: Ctx, { status, detail, code }: Failure) => {
   if (code === 'request.too-large' || detail.what === 'aborted') ctx.set('connection', 'close')
 }
 
+/** The login's reference, or a new one for a request that belongs to none. */
+const named = (ctx: Ctx): string => {
+  ctx.state.reference ??= randomReference()
+  return ctx.state.reference
+}
+
 const prefersJson = (ctx: Ctx): boolean => {
   const type = ctx.accepts('html', 'json', 'application/problem+json')
   return type === 'json' || type === 'application/problem+json'
@@ -132,7 +138,7 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
   return {
     async answer(ctx, error) {
       const failure = failureOf(error)
-      const reference = (ctx.state.reference ??= randomReference())
+      const reference = named(ctx)
       try {
         note(ctx, failure, error, reference)
         if (ctx.headerSent || !ctx.writable) {
@@ -155,7 +161,7 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
       const t = textsFor(ctx, messages)
       const key = `oauth.${out.error}`
       const { client, ways = [home] } = ctx.state
-      const reference = (ctx.state.reference ??= randomReference())
+      const reference = named(ctx)
       view(
         ctx,
         'error',

@@ -6,14 +6,15 @@
 import { readFileSync } from 'node:fs'
 import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
-import { Agent, request } from 'undici'
+import { Agent } from 'undici'
 import type { Clock } from './clock.ts'
 import { Fault, isFault } from './faults.ts'
 import type { Log } from './log.ts'
 import { plainHost, readAllowed } from './outbound/addresses.ts'
 import { createBreaker } from './outbound/breaker.ts'
-import { createCache, type Stored } from './outbound/cache.ts'
+import { type Cache, createCache, type Stored } from './outbound/cache.ts'
 import { createGuard } from './outbound/guard.ts'
+import { type Call, send } from './outbound/send.ts'
 
 export interface Egress {
   /** CIDR ranges, addresses or host names that may be contacted although they are not public. */
@@ -55,18 +56,13 @@ const STANDARD: OutboundLimits = {
   openMs: 5000,
 }
 
-interface Call {
-  readonly url: URL
-  readonly method: string
-  readonly headers: Headers
-  readonly body: Uint8Array<ArrayBuffer> | undefined
+interface Asked extends Call {
   readonly cache: RequestInit['cache']
   readonly redirect: RequestInit['redirect']
-  readonly signal: AbortSignal | undefined
 }
 
 /** Reads fetch's two arguments; throws Fault `outbound.refused` for what is no http(s) request. */
-const readCall = async (input: string | URL | Request, init: RequestInit = {}): Promise<Call> => {
+const readCall = async (input: string | URL | Request, init: RequestInit = {}): Promise<Asked> => {
   const { method, headers, body, cache, redirect, signal } = init
   let asked: Request
   try {
@@ -88,38 +84,30 @@ const readCall = async (input: string | URL | Request, init: RequestInit = {}): 
   }
 }
 
-/** The Fault that the connector threw, however deep the client wrapped it. */
-const faultWithin = (error: unknown, depth = 0): Fault | undefined => {
-  if (error instanceof Fault) return error
-  if (depth > 5 || !(error instanceof Error)) return undefined
-  const inner = error instanceof AggregateError ? [...error.errors, error.cause] : [error.cause]
-  return inner.map((each) => faultWithin(each, depth + 1)).find((fault) => fault !== undefined)
-}
-
-const reasonOf = (error: unknown): string => {
-  const { name, code } = error as { name?: string; code?: unknown }
-  if (name === 'TimeoutError' || (typeof code === 'string' && /TIMEOUT|ETIMEDOUT/.test(code))) return 'timeout'
-  return typeof code === 'string' ? code : (name ?? 'unknown')
-}
-
 const asResponse = ({ status, headers, body }: Stored): Response =>
   new Response(status === 204 || status === 205 || status === 304 ? null : body, {
     status,
     headers: headers.map(([name, value]): [string, string] => [name, value]),
   })
 
-const collect = async (body: AsyncIterable<Uint8Array> & { destroy(): unknown }, most: number, host: string) => {
-  const parts: Uint8Array[] = []
-  let size = 0
-  for await (const part of body) {
-    size += part.length
-    if (size > most) {
-      body.destroy()
-      throw new Fault('outbound.failed', { host, reason: 'too large', limit: most })
-    }
-    parts.push(part)
+/** Answers a GET from the cache where the caller asked for that, and keeps what comes. */
+const throughCache = async (call: Asked, cache: Cache, log: Log, fetchAnew: () => Promise<Stored>): Promise<Stored> => {
+  if (call.method !== 'GET' || (call.cache !== 'default' && call.cache !== 'reload')) return fetchAnew()
+  const key = `${call.headers.get('accept') ?? ''} ${call.url.href}`
+  const fresh = call.cache === 'default' ? cache.fresh(key) : undefined
+  if (fresh) return fresh
+  const standIn = () => (call.cache === 'default' ? cache.stale(key) : undefined)
+  try {
+    const answer = await fetchAnew()
+    const old = answer.status >= 500 ? standIn() : undefined
+    if (!old) cache.store(key, answer)
+    return old ?? answer
+  } catch (error) {
+    const old = isFault(error, 'outbound.failed') ? standIn() : undefined
+    if (!old) throw error
+    log.warn('outbound.stale', { host: call.url.host })
+    return old
   }
-  return new Uint8Array(Buffer.concat(parts))
 }
 
 /**
@@ -136,80 +124,22 @@ export const createOutbound = (given: {
 }): Outbound => {
   const { egress, clock, log, lookup } = given
   const limits = { ...STANDARD, ...given.limits }
-  const agent = new Agent({
-    connect: createGuard({
-      allowed: readAllowed(egress.allowPrivate),
-      insecure: new Set(egress.insecureHosts.map(plainHost)),
-      connectTimeout: limits.connectMs,
-      ...(egress.caFile && { ca: [...getCACertificates('default'), readFileSync(egress.caFile, 'utf8')] }),
-      ...(lookup && { lookup }),
-    }),
-    headersTimeout: limits.totalMs,
-    bodyTimeout: limits.totalMs,
-    connections: 64,
+  const connect = createGuard({
+    allowed: readAllowed(egress.allowPrivate),
+    insecure: new Set(egress.insecureHosts.map(plainHost)),
+    connectTimeout: limits.connectMs,
+    ...(egress.caFile && { ca: [...getCACertificates('default'), readFileSync(egress.caFile, 'utf8')] }),
+    ...(lookup && { lookup }),
   })
-  const breaker = createBreaker(clock, limits.failures, limits.openMs)
+  const times = { headersTimeout: limits.totalMs, bodyTimeout: limits.totalMs }
+  const agent = new Agent({ connect, connections: 64, ...times })
+  const wire = { agent, breaker: createBreaker(clock, limits.failures, limits.openMs), log, ...limits }
   const cache = createCache(clock)
-
-  const exchange = async ({ url, method, headers, body, signal }: Call): Promise<Stored> => {
-    const limit = AbortSignal.timeout(limits.totalMs)
-    const answer = await request(url, {
-      dispatcher: agent,
-      method: method as 'GET',
-      headers: Object.fromEntries(headers),
-      body: body ?? null,
-      signal: signal ? AbortSignal.any([signal, limit]) : limit,
-    })
-    const bytes = await collect(answer.body, limits.maxBytes, url.host)
-    const pairs = Object.entries(answer.headers).flatMap(([name, value]) =>
-      (Array.isArray(value) ? value : [value ?? '']).map((each) => [name.toLowerCase(), each] as const),
-    )
-    return { status: answer.statusCode, headers: pairs, body: bytes }
-  }
-
-  /** Sends it, keeps the breaker's books and names what went wrong. */
-  const send = async (call: Call): Promise<Stored> => {
-    const host = call.url.host
-    const wait = breaker.wait(host)
-    if (wait !== undefined) throw new Fault('outbound.failed', { host, reason: 'circuit open', retryAfterMs: wait })
-    try {
-      const answer = await exchange(call)
-      breaker.succeeded(host)
-      return answer
-    } catch (error) {
-      const fault = faultWithin(error)
-      const cancelled = call.signal?.aborted === true && (call.signal.reason as Error)?.name !== 'TimeoutError'
-      if (fault || cancelled) breaker.abandoned(host)
-      else breaker.failed(host)
-      if (cancelled) throw call.signal?.reason
-      const named = fault ?? new Fault('outbound.failed', { host, reason: reasonOf(error) }, error)
-      log.warn('outbound', { fault: named.code, method: call.method, ...named.detail })
-      throw named
-    }
-  }
-
-  const answerFor = async (call: Call): Promise<Stored> => {
-    const kept = call.method === 'GET' && (call.cache === 'default' || call.cache === 'reload')
-    if (!kept) return send(call)
-    const key = `${call.headers.get('accept') ?? ''} ${call.url.href}`
-    const fresh = call.cache === 'default' ? cache.fresh(key) : undefined
-    if (fresh) return fresh
-    try {
-      const answer = await send(call)
-      cache.store(key, answer)
-      return answer
-    } catch (error) {
-      const old = isFault(error, 'outbound.failed') ? cache.stale(key) : undefined
-      if (!old) throw error
-      log.warn('outbound.stale', { host: call.url.host })
-      return old
-    }
-  }
 
   return {
     async fetch(input, init) {
       const call = await readCall(input, init)
-      const answer = await answerFor(call)
+      const answer = await throughCache(call, cache, log, () => send(call, wire))
       if (answer.status >= 300 && answer.status < 400 && answer.status !== 304 && call.redirect !== 'manual')
         throw new Fault('outbound.refused', { host: call.url.host, reason: 'redirect', status: answer.status })
       return asResponse(answer)

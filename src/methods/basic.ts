@@ -8,7 +8,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import type { Account } from '#kernel/records/account.ts'
-import { createAttempts } from './attempts.ts'
+import { type Attempts, createAttempts } from './attempts.ts'
 import type { Attempt, Method, MethodType } from './method.ts'
 import type { Passwords } from './password.ts'
 
@@ -27,66 +27,68 @@ const unknownName = (login: string) => `name ${login.normalize('NFKC').trim().to
 /** Seconds to wait when too many passwords are being checked. */
 const BUSY = 3
 
-/**
- * @param world.accounts the directory's; @param world.store counts wrong attempts
- * @param world.limits replaces the standard limits (10 an account, 100 a network, in 15 minutes)
- */
-export const openBasic = (world: {
-  accounts: Accounts
-  store: ArtifactStore
-  clock: Clock
-  passwords: Passwords
-  limits?: { perAccount?: number; perNetwork?: number }
-}): Method => {
-  const { accounts, passwords } = world
-  const attempts = createAttempts(world.store, world.clock, 'basic', world.limits)
+interface World {
+  readonly accounts: Accounts
+  /** Counts wrong attempts. */
+  readonly store: ArtifactStore
+  readonly clock: Clock
+  readonly passwords: Passwords
+  /** Replaces the standard limits: 10 an account, 100 a network, in 15 minutes. */
+  readonly limits?: { readonly perAccount?: number; readonly perNetwork?: number }
+}
 
-  /** Who the form names; in a later step only the person who is being asked. */
-  const find = async (login: string, accountId: string | undefined): Promise<Account | undefined> => {
-    if (login === '') return undefined
-    const account = await accounts.byLogin(login)
-    return accountId === undefined || account?.id === accountId ? account : undefined
+/** Who is being asked, and from where. */
+type Given = Parameters<Method['attempt']>[1]
+
+/** Who the form names; in a later step only the person who is being asked. */
+const find = async ({ accounts }: World, login: string, { accountId }: Given): Promise<Account | undefined> => {
+  if (login === '') return undefined
+  const account = await accounts.byLogin(login)
+  return accountId === undefined || account?.id === accountId ? account : undefined
+}
+
+const strengthen = async ({ accounts, passwords }: World, { id, passwordHash }: Account, password: string) => {
+  try {
+    const better = await passwords.hashPassword(password)
+    await accounts.update(id, (now) => (now.passwordHash === passwordHash ? { ...now, passwordHash: better } : now))
+  } catch (error) {
+    // The person is who they say; the next login tries again.
+    if (!isFault(error)) throw error
   }
+}
 
-  const strengthen = async ({ id, passwordHash }: Account, password: string): Promise<void> => {
-    try {
-      const better = await passwords.hashPassword(password)
-      await accounts.update(id, (now) => (now.passwordHash === passwordHash ? { ...now, passwordHash: better } : now))
-    } catch (error) {
-      // The person is who they say; the next login tries again.
-      if (!isFault(error)) throw error
-    }
-  }
+const check = async (
+  world: World,
+  attempts: Attempts,
+  { login, password }: { login: string; password: string },
+  given: Given,
+): Promise<Attempt> => {
+  const account = await find(world, login, given)
+  const who = { account: account ? `account ${account.id}` : unknownName(login), address: given.address }
+  let wait: number | undefined
+  const verdict = await world.passwords.verifyPassword(password, account?.passwordHash, {
+    skip: async () => {
+      wait = await attempts.limited(who)
+      return wait !== undefined
+    },
+    failed: () => attempts.wrong(who),
+  })
+  if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
+  if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
+  if (account.disabled) return { ok: false, code: 'login.disabled' }
+  if (verdict.needsRehash) await strengthen(world, account, password)
+  // RFC 8176: pwd.
+  return { ok: true, accountId: account.id, amr: ['pwd'] }
+}
 
-  const check = async (
-    login: string,
-    password: string,
-    given: { accountId?: string; address: string },
-  ): Promise<Attempt> => {
-    const account = await find(login, given.accountId)
-    const who = { account: account ? `account ${account.id}` : unknownName(login), address: given.address }
-    let wait: number | undefined
-    const verdict = await passwords.verifyPassword(password, account?.passwordHash, {
-      skip: async () => {
-        wait = await attempts.limited(who)
-        return wait !== undefined
-      },
-      failed: () => attempts.wrong(who),
-    })
-    if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
-    if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
-    if (account.disabled) return { ok: false, code: 'login.disabled' }
-    if (verdict.needsRehash) await strengthen(account, password)
-    // RFC 8176: pwd.
-    return { ok: true, accountId: account.id, amr: ['pwd'] }
-  }
-
+export const openBasic = (world: World): Method => {
+  const attempts = createAttempts(world.store, world.clock, basic.id, world.limits)
   return {
     id: basic.id,
     page: 'login',
     async attempt({ username = '', password = '' }, given) {
       try {
-        return await check(username.slice(0, 1024), password, given)
+        return await check(world, attempts, { login: username.slice(0, 1024), password }, given)
       } catch (error) {
         if (isFault(error, 'login.limited')) return { ok: false, code: 'login.limited', retryAfter: BUSY }
         throw error

@@ -57,6 +57,12 @@ describe('the demo configuration', () => {
     for (const claim of ['address', 'phone_number', 'groups']) assert.ok(claims[claim], claim)
   })
 
+  test('it never listens beyond this machine, wherever Gatehouse does', () => {
+    const open = demoConfiguration({ ...given, host: '0.0.0.0', seed: createSeed('one') })
+    assert.equal(open.relyingParty.host, '127.0.0.1')
+    assert.equal(load(open.upstream).settings.listen.host, '127.0.0.1')
+  })
+
   test('loopback may be contacted, nothing else', () => {
     assert.deepEqual(main().settings.egress.allowPrivate, ['127.0.0.0/8', '::1/128', 'localhost'])
   })

@@ -14,7 +14,8 @@ describe('sign-in through an identity provider', () => {
   before(async () => {
     pair = await startPair(trusted)
   })
-  const start = (more: Record<string, string> = {}) => authorizationUrl(pair.op.issuer, { scope: 'openid profile email', ...more })
+  const start = (more: Record<string, string> = {}) =>
+    authorizationUrl(pair.op.issuer, { scope: 'openid profile email', ...more })
   const atUpstream = (page: Page) => {
     assert.equal(page.url.origin, pair.upstream.issuer, page.body)
     assert.match(page.body, /id="page-login"/)
@@ -36,9 +37,14 @@ describe('sign-in through an identity provider', () => {
       assert.equal(claims.idp, 'acme')
       assert.equal(claims.iss, pair.op.issuer)
       subjects.push(claims.sub)
-      const userinfo = await fetch(`${pair.op.issuer}/userinfo`, { headers: { authorization: `Bearer ${body.access_token}` } })
+      const userinfo = await fetch(`${pair.op.issuer}/userinfo`, {
+        headers: { authorization: `Bearer ${body.access_token}` },
+      })
       const profile = (await userinfo.json()) as Record<string, unknown>
-      assert.deepEqual([profile.sub, profile.name, profile.email], [claims.sub, 'Nora Nordström', 'nora@northwind.example'])
+      assert.deepEqual(
+        [profile.sub, profile.name, profile.email],
+        [claims.sub, 'Nora Nordström', 'nora@northwind.example'],
+      )
     }
     assert.equal(subjects[0], subjects[1])
     assert.notEqual(subjects[0], 'nw-1001', 'the subject is ours, not the provider’s')
@@ -75,7 +81,12 @@ describe('sign-in through an identity provider', () => {
     assert.equal(refused.url.searchParams.get('error'), 'login_required')
 
     // Signs in at the provider only, by way of another sign-in that is not finished here.
-    await signIn(someone, await someone.open(`${pair.upstream.issuer}/authorize?${new URLSearchParams({ client_id: 'gatehouse', response_type: 'code', scope: 'openid', redirect_uri: `${pair.op.issuer}/federation/acme/callback`, state: 'other', code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' })}`))
+    await signIn(
+      someone,
+      await someone.open(
+        `${pair.upstream.issuer}/authorize?${new URLSearchParams({ client_id: 'gatehouse', response_type: 'code', scope: 'openid', redirect_uri: `${pair.op.issuer}/federation/acme/callback`, state: 'other', code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' })}`,
+      ),
+    )
     const silent = await someone.open(start({ acr_values: 'acme', prompt: 'none' }))
     assert.equal(silent.url.origin, APP, silent.body)
     assert.ok(silent.url.searchParams.get('code'), silent.url.href)

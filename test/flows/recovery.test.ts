@@ -20,7 +20,12 @@ describe('recoverable sign-ins', () => {
   let pair: Pair
   let now = Date.now()
   before(async () => {
-    pair = await startPair({ clients: [client({ trusted: true })] }, {}, {}, { clock: { now: () => Math.max(now, Date.now()) } })
+    pair = await startPair(
+      { clients: [client({ trusted: true })] },
+      {},
+      {},
+      { clock: { now: () => Math.max(now, Date.now()) } },
+    )
   })
   const start = (more: Record<string, string> = {}) => authorizationUrl(pair.op.issuer, { acr_values: 'acme', ...more })
 

@@ -27,7 +27,12 @@ export interface Pair {
 }
 
 /** @param given resources and settings of the main Gatehouse; `provider` changes the registration of the upstream */
-export const startPair = async (given: Record<string, unknown> = {}, provider: Record<string, unknown> = {}, upstreamGiven: Record<string, unknown> = {}, world: { clock?: Clock } = {}): Promise<Pair> => {
+export const startPair = async (
+  given: Record<string, unknown> = {},
+  provider: Record<string, unknown> = {},
+  upstreamGiven: Record<string, unknown> = {},
+  world: { clock?: Clock } = {},
+): Promise<Pair> => {
   const port = await freePort()
   const upstream = await startGatehouse({
     clients: [
@@ -43,10 +48,16 @@ export const startPair = async (given: Record<string, unknown> = {}, provider: R
     accounts: [nora, { id: 'nw-1002', username: 'bare', password: 'nothing-else-3' }],
     ...upstreamGiven,
   })
-  const op = await startGatehouse({ identityProviders: [providerOf(upstream.issuer, provider)], ...given }, { port, ...world })
+  const op = await startGatehouse(
+    { identityProviders: [providerOf(upstream.issuer, provider)], ...given },
+    { port, ...world },
+  )
   return { op, upstream }
 }
 
 /** Signs in at the upstream's page. */
-export const signIn = (browser: Browser, page: Page, who = { username: nora.username, password: nora.password }): Promise<Page> =>
-  browser.submit(page, '#continue', who)
+export const signIn = (
+  browser: Browser,
+  page: Page,
+  who = { username: nora.username, password: nora.password },
+): Promise<Page> => browser.submit(page, '#continue', who)

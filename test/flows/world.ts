@@ -50,13 +50,28 @@ export const client = (more: Written = {}): Written => ({
   ...more,
 })
 
-export const alice = { username: 'alice', password: 'wonderland-1865', email: 'alice@example.org', email_verified: true, claims: { name: 'Alice' } }
+export const alice = {
+  username: 'alice',
+  password: 'wonderland-1865',
+  email: 'alice@example.org',
+  email_verified: true,
+  claims: { name: 'Alice' },
+}
 
 export const load = (written: Written) =>
-  loadConfiguration({ written, env: {}, protocols: protocolSettings, methods: methodSettings, mappings: [...builtInMappings.keys()] })
+  loadConfiguration({
+    written,
+    env: {},
+    protocols: protocolSettings,
+    methods: methodSettings,
+    mappings: [...builtInMappings.keys()],
+  })
 
 /** @param written settings and resources as a file would have them; `issuer`, `listen` and `stores` are made */
-export const startGatehouse = async (written: Written = {}, given: { port?: number; clock?: Clock } = {}): Promise<Gatehouse> => {
+export const startGatehouse = async (
+  written: Written = {},
+  given: { port?: number; clock?: Clock } = {},
+): Promise<Gatehouse> => {
   const port = given.port ?? (await freePort())
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-'))
   const lines: Record<string, unknown>[] = []
@@ -69,7 +84,10 @@ export const startGatehouse = async (written: Written = {}, given: { port?: numb
     listen: { port },
     stores: { artifacts: `sqlite:${directory}/artifacts.db`, directory: `sqlite:${directory}/directory.db` },
   })
-  const running = await start(loaded, { ...(given.clock && { clock: given.clock }), log: createLog('debug', (line) => lines.push(JSON.parse(line) as Record<string, unknown>)) })
+  const running = await start(loaded, {
+    ...(given.clock && { clock: given.clock }),
+    log: createLog('debug', (line) => lines.push(JSON.parse(line) as Record<string, unknown>)),
+  })
   let closed = false
   const close = async () => {
     if (closed) return
@@ -84,9 +102,14 @@ export const startGatehouse = async (written: Written = {}, given: { port?: numb
 export const authorizationUrl = (issuer: string, more: Record<string, string> = {}): string =>
   `${issuer}/authorize?${new URLSearchParams({ client_id: 'web', response_type: 'code', scope: 'openid', redirect_uri: CALLBACK, state: 's1', nonce: 'n1', ...more })}`
 
-export const basicAuth = (id = 'web', secret = SECRET): string => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
+export const basicAuth = (id = 'web', secret = SECRET): string =>
+  `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
 
-export const redeem = async (issuer: string, code: string, more: Record<string, string> = {}): Promise<{ status: number; body: Record<string, string> }> => {
+export const redeem = async (
+  issuer: string,
+  code: string,
+  more: Record<string, string> = {},
+): Promise<{ status: number; body: Record<string, string> }> => {
   const response = await fetch(`${issuer}/token`, {
     method: 'POST',
     headers: { authorization: basicAuth() },

@@ -151,7 +151,7 @@ test('a form is sent once, and again after coming back', { skip }, async (t) => 
 
 test('without JavaScript every form still works, and its chain may end at another site', { skip }, async (t) => {
   const party = await open(t, () => ({
-    routes: [{ method: 'get', path: '/cb', run: says((ctx) => 'at the relying party') }],
+    routes: [{ method: 'get', path: '/cb', run: says(() => 'at the relying party') }],
   }))
   const posted: string[] = []
   const world = await open(t, ({ view }) => ({
@@ -233,7 +233,7 @@ test('a sign-in in a pop-up keeps its opener', { skip }, async (t) => {
     routes: [{ method: 'get', path: '/interaction/:uid', run: (ctx) => view(ctx, 'login', samples.login) }],
   }))
   const party = await open(t, () => ({
-    routes: [{ method: 'get', path: '/cb', run: says((ctx) => 'party') }],
+    routes: [{ method: 'get', path: '/cb', run: says(() => 'party') }],
   }))
   const { page } = await visit(t)
   await page.goto(`${party.issuer}/nowhere`)

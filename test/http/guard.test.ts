@@ -13,7 +13,7 @@ const routes: Route[] = [
     path: '/who',
     run: says((ctx) => ({ ip: ctx.ip, host: ctx.host, href: ctx.href, secure: ctx.secure })),
   },
-  { method: 'get', path: '/interaction/:uid', run: says((ctx) => 'flow') },
+  { method: 'get', path: '/interaction/:uid', run: says(() => 'flow') },
   ...healthRoutes(
     async () => undefined,
     () => false,

@@ -8,7 +8,7 @@ import { type Route, seeOther } from '#http/route.ts'
 import { open, says } from './world.ts'
 
 const routes: Route[] = [
-  { method: 'get', path: '/', run: says((ctx) => 'home') },
+  { method: 'get', path: '/', run: says(() => 'home') },
   {
     method: 'get',
     path: '/interaction/:uid',

@@ -2,13 +2,33 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { request as secureRequest } from 'node:https'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { connect as secureConnect } from 'node:tls'
 import type { Route } from '#http/route.ts'
 import { listen } from '#http/server.ts'
 import { silentLog } from '#kernel/log.ts'
 import { open, says } from './world.ts'
+
+/** Made for this test, worth nothing: localhost, valid for a hundred years. */
+const cert = `-----BEGIN CERTIFICATE-----
+MIIBljCCATugAwIBAgIUDLedI9+CDmgQAY+0FthwIC/k8AUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzAyMTYwM1oYDzIxMjYxMDMw
+MDIxNjAzWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQNu2iETcnnn/J0KNnm0Rzihots+iGp+PYVDw0xmtUQtw+tiJ6IW/7N
+NSgoxAFtCBDqlnRH2LNx6RVWrCIGfyK3o2kwZzAdBgNVHQ4EFgQU5cNppwj/58nS
+J+OzPjZ0BEsU6lkwHwYDVR0jBBgwFoAU5cNppwj/58nSJ+OzPjZ0BEsU6lkwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SQAwRgIhALroODyiSjQxlRjo5IW8QOIclXCUpTwlK81FvY1hu3oPAiEAg+lpJ4Sj
+xhxNPBJCKQruNg+SnDs6rraa/Ix7VuAPK+k=
+-----END CERTIFICATE-----`
+const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFJHyCA+KP3h+Cx9p
+YDXKucvvPTk3Sv1ya5de8KX7T9OhRANCAAQNu2iETcnnn/J0KNnm0Rzihots+iGp
++PYVDw0xmtUQtw+tiJ6IW/7NNSgoxAFtCBDqlnRH2LNx6RVWrCIGfyK3
+-----END PRIVATE KEY-----`
 
 /** A route that answers when it is told to, and tells when it was reached. */
 const gate = () => {
@@ -24,7 +44,7 @@ const gate = () => {
         ctx.body = 'done'
       },
     },
-    { method: 'get', path: '/', run: says((ctx) => 'home') },
+    { method: 'get', path: '/', run: says(() => 'home') },
   ]
   return { routes, reached: reached.promise, release: release.resolve }
 }
@@ -79,6 +99,28 @@ test('a request that trickles in is ended with 408', async (t) => {
   const world = await open(t, () => ({}), { requestMs: 200 })
   const socket = connect(world.port, '127.0.0.1', () => socket.write('POST /x HTTP/1.1\r\nhost: x\r\n'))
   assert.match(await text(socket), /^HTTP\/1\.1 408 /)
+})
+
+test('over TLS, 1.2 and newer only; a preconnect does not hold up the end', async () => {
+  const listener = await listen((_, res) => res.end('safe'), {
+    host: 'localhost',
+    port: 0,
+    tls: { cert, key },
+    log: silentLog,
+    drainMs: 600_000,
+  })
+  assert.match(listener.url, /^https:\/\/localhost:\d+$/)
+  const options = { host: 'localhost', port: listener.port, ca: cert }
+  const asked = secureRequest({ ...options, agent: false }).end()
+  const [answer] = await once(asked, 'response')
+  assert.equal(await text(answer), 'safe')
+  const old = secureConnect({ ...options, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })
+  await once(old, 'error')
+  const silent = secureConnect(options)
+  await once(silent, 'secureConnect')
+  silent.on('error', () => undefined)
+  silent.resume()
+  await listener.close()
 })
 
 test('bytes that are not HTTP get a 400 and nothing more', async (t) => {

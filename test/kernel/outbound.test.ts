@@ -83,6 +83,13 @@ describe('requests and answers', () => {
     assert.deepEqual([answer.status, await answer.text()], [204, ''])
   })
 
+  test('a status that HTTP does not have', async () => {
+    const origin = await serve((req, res) => void res.writeHead(req.url === '/' ? 599 : 999).end())
+    const { fetch } = open()
+    assert.equal((await fetch(`${origin}/`)).status, 599)
+    assert.equal(await reason(fetch(`${origin}/x`)), 'no such status')
+  })
+
   test('the caller’s own abort is the caller’s', async () => {
     const origin = await serve(() => undefined)
     const stop = new AbortController()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Realm } from './keycloak.ts'
 
-const executable = '/tmp/frame/gatehouse'
+const executable = join(import.meta.dirname, '../../gatehouse')
 const START_MS = 30_000
 
 export interface Gatehouse {
@@ -19,7 +19,6 @@ export interface Gatehouse {
 }
 
 export const callbackOf = (issuer: string, provider: string): string => `${issuer}/federation/${provider}/callback`
-export const loggedOutOf = (issuer: string, provider: string): string => `${issuer}/federation/${provider}/logged-out`
 
 /** Keycloak as an identity provider of the configuration file. */
 export const keycloakProvider = (realm: Realm, more: Readonly<Record<string, unknown>> = {}) => ({

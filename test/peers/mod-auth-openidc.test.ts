@@ -8,7 +8,7 @@ import { Browser, type Page } from '#test/world/browser.ts'
 import { freePorts } from '#test/world/free-port.ts'
 import { find } from '#test/world/html.ts'
 import { type Apache, noApache, openApache } from './apache.ts'
-import { callbackOf, type Gatehouse, keycloakProvider, loggedOutOf, openGatehouse } from './gatehouse.ts'
+import { callbackOf, type Gatehouse, keycloakProvider, openGatehouse } from './gatehouse.ts'
 import { frida, noKeycloak, openRealm, type Realm } from './keycloak.ts'
 
 const claim = (page: Page, name: string): string | undefined => find(page.document, `#${name}`)?.text
@@ -23,7 +23,7 @@ describe('mod_auth_openidc logs in through Keycloak', { skip: noApache || noKeyc
   before(async () => {
     const [port = 0, apachePort = 0] = await freePorts(2)
     const issuer = `http://localhost:${port}`
-    realm = await openRealm([callbackOf(issuer, 'keycloak')], [loggedOutOf(issuer, 'keycloak')], [frida])
+    realm = await openRealm([callbackOf(issuer, 'keycloak')], [frida])
     const client = {
       client_id: 'apache',
       client_secret: 'a-secret-of-32-characters-or-more',
@@ -43,7 +43,6 @@ describe('mod_auth_openidc logs in through Keycloak', { skip: noApache || noKeyc
   after(async () => {
     await apache?.close()
     assert.equal(await gatehouse?.close(), 0, 'SIGTERM ends the server with 0')
-    await realm?.close()
   })
 
   test('the first visit provisions an account and asks for consent', async () => {

@@ -5,7 +5,7 @@ import * as oauth from 'oauth4webapi'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { freePorts } from '#test/world/free-port.ts'
 import { find } from '#test/world/html.ts'
-import { callbackOf, type Gatehouse, keycloakProvider, loggedOutOf, openGatehouse } from './gatehouse.ts'
+import { callbackOf, type Gatehouse, keycloakProvider, openGatehouse } from './gatehouse.ts'
 import { frida, noKeycloak, openRealm, type Realm } from './keycloak.ts'
 
 const redirectUri = 'http://127.0.0.1:9/callback'
@@ -21,7 +21,7 @@ describe('oauth4webapi registers itself and logs in through Keycloak', { skip: n
   before(async () => {
     const [port = 0] = await freePorts(1)
     const issuer = new URL(`http://localhost:${port}`)
-    realm = await openRealm([callbackOf(issuer.origin, 'keycloak')], [loggedOutOf(issuer.origin, 'keycloak')], [frida])
+    realm = await openRealm([callbackOf(issuer.origin, 'keycloak')], [frida])
     gatehouse = await openGatehouse(port, { identityProviders: [keycloakProvider(realm)] })
     server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure))
     const registered = await oauth.processDynamicClientRegistrationResponse(
@@ -40,7 +40,6 @@ describe('oauth4webapi registers itself and logs in through Keycloak', { skip: n
   })
   after(async () => {
     await gatehouse?.close()
-    await realm?.close()
   })
 
   const logIn = async () => {

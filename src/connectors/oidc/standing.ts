@@ -67,88 +67,98 @@ const authentication = (settings: OidcSettings, metadata: client.ServerMetadata)
   return method === 'client_secret_jwt' ? client.ClientSecretJwt(secret) : client.ClientSecretBasic(secret)
 }
 
-export const createStanding = (settings: OidcSettings, { clock, fetch }: World): Standing => {
-  const issuer = issuerOf(settings)
-  const alg = settings.id_token_signed_response_alg
-  // An https provider cannot talk us into plain http by its metadata.
-  const insecure = new URL(issuer).protocol === 'http:'
+/** One provider's settings with what follows from them. */
+interface Known {
+  readonly settings: OidcSettings
+  readonly issuer: string
+  /** An https provider cannot talk us into plain http by its metadata. */
+  readonly insecure: boolean
+  readonly clock: Clock
+  readonly fetch: World['fetch']
+}
 
-  const aboutUs = (): Partial<client.ClientMetadata> => ({
+const json = (body: unknown): Response =>
+  new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } })
+
+const aboutUs = ({ settings, clock }: Known): Partial<client.ClientMetadata> => {
+  const { id_token_signed_response_alg: alg, userinfo_signed_response_alg: userinfoAlg } = settings
+  return {
     ...(alg && alg !== 'none' && { id_token_signed_response_alg: alg }),
-    ...(settings.userinfo_signed_response_alg && {
-      userinfo_signed_response_alg: settings.userinfo_signed_response_alg,
-    }),
+    ...(userinfoAlg && { userinfo_signed_response_alg: userinfoAlg }),
     // The library reads the machine's clock; ours may be another.
     [client.clockSkew]: epochSeconds(clock) - epochSeconds(systemClock),
     [client.clockTolerance]: TOLERANCE,
-  })
-
-  const discover = (through: client.CustomFetch, auth: client.ClientAuth) =>
-    client.discovery(new URL(issuer), settings.client_id, aboutUs(), auth, {
-      [client.customFetch]: through,
-      timeout: 15,
-      ...(insecure && { execute: [client.allowInsecureRequests] }),
-    })
-
-  const complete = (metadata: client.ServerMetadata): client.ServerMetadata => ({
-    ...metadata,
-    // Kept out of reach of the network: answered from `jwks`, see `through`.
-    ...(!metadata.jwks_uri && settings.jwks && { jwks_uri: `${issuer.replace(/\/$/, '')}/jwks` }),
-    ...(alg === 'none' && { id_token_signing_alg_values_supported: ['none', ...signingAlgorithms] }),
-  })
-
-  const metadata = remembered(clock, METADATA_MS, async (): Promise<client.ServerMetadata> => {
-    // It came from JSON or YAML, so its members are JSON.
-    if (settings.metadata) return complete(settings.metadata as client.ServerMetadata)
-    try {
-      const found = await discover(
-        (url, options) => fetch(url, { ...(options as RequestInit), cache: 'reload' }),
-        client.None(),
-      )
-      return complete(found.serverMetadata())
-    } catch (error) {
-      throw upstreamFault(error, 'discovery')
-    }
-  })
-
-  const keys = remembered(clock, KEYS_MS, async (): Promise<Keys> => {
-    if (settings.jwks) return settings.jwks
-    const { jwks_uri: uri } = await metadata()
-    if (!uri) throw new Fault('upstream.misconfigured', { leg: 'keys', reason: 'no jwks_uri' })
-    try {
-      const headers = { accept: 'application/json, application/jwk-set+json' }
-      const answer = await fetch(uri, { headers, redirect: 'manual', cache: 'reload' })
-      if (answer.status !== 200) throw new Error('no key set', { cause: answer })
-      const body = (await answer.json()) as Keys | null
-      if (!Array.isArray(body?.keys)) throw new SyntaxError('no array "keys"')
-      return { keys: body.keys.filter((key) => typeof key === 'object' && key !== null) }
-    } catch (error) {
-      throw upstreamFault(error, 'keys')
-    }
-  })
-
-  const json = (body: unknown) =>
-    new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } })
-
-  const build = async (known: client.ServerMetadata): Promise<client.Configuration> => {
-    const auth = authentication(settings, known)
-    if (!settings.metadata) return discover(async () => json(known), auth)
-    const made = new client.Configuration(known, settings.client_id, aboutUs(), auth)
-    if (insecure) client.allowInsecureRequests(made)
-    return made
   }
+}
 
+const discover = (known: Known, through: client.CustomFetch, auth: client.ClientAuth): Promise<client.Configuration> =>
+  client.discovery(new URL(known.issuer), known.settings.client_id, aboutUs(known), auth, {
+    [client.customFetch]: through,
+    timeout: 15,
+    ...(known.insecure && { execute: [client.allowInsecureRequests] }),
+  })
+
+const complete = ({ settings, issuer }: Known, metadata: client.ServerMetadata): client.ServerMetadata => ({
+  ...metadata,
+  // Never asked for: answered from `jwks`.
+  ...(!metadata.jwks_uri && settings.jwks && { jwks_uri: `${issuer.replace(/\/$/, '')}/jwks` }),
+  ...(settings.id_token_signed_response_alg === 'none' && {
+    id_token_signing_alg_values_supported: ['none', ...signingAlgorithms],
+  }),
+})
+
+const loadMetadata = async (known: Known): Promise<client.ServerMetadata> => {
+  const { settings, fetch } = known
+  // It came from JSON or YAML, so its members are JSON.
+  if (settings.metadata) return complete(known, settings.metadata as client.ServerMetadata)
+  try {
+    const through: client.CustomFetch = (url, options) => fetch(url, { ...(options as RequestInit), cache: 'reload' })
+    return complete(known, (await discover(known, through, client.None())).serverMetadata())
+  } catch (error) {
+    throw upstreamFault(error, 'discovery')
+  }
+}
+
+const loadKeys = async ({ settings, fetch }: Known, uri: string | undefined): Promise<Keys> => {
+  if (settings.jwks) return settings.jwks
+  if (!uri) throw new Fault('upstream.misconfigured', { leg: 'keys', reason: 'no jwks_uri' })
+  try {
+    const headers = { accept: 'application/json, application/jwk-set+json' }
+    const answer = await fetch(uri, { headers, redirect: 'manual', cache: 'reload' })
+    if (answer.status !== 200) throw new Error('no key set', { cause: answer })
+    const body = (await answer.json()) as Keys | null
+    if (!Array.isArray(body?.keys)) throw new SyntaxError('no array "keys"')
+    return { keys: body.keys.filter((key) => typeof key === 'object' && key !== null) }
+  } catch (error) {
+    throw upstreamFault(error, 'keys')
+  }
+}
+
+/** Discovery of the stored document costs nothing and repeats the library's own treatment of special issuers. */
+const build = async (known: Known, metadata: client.ServerMetadata): Promise<client.Configuration> => {
+  const auth = authentication(known.settings, metadata)
+  if (!known.settings.metadata) return discover(known, async () => json(metadata), auth)
+  const made = new client.Configuration(metadata, known.settings.client_id, aboutUs(known), auth)
+  if (known.insecure) client.allowInsecureRequests(made)
+  return made
+}
+
+export const createStanding = (settings: OidcSettings, { clock, fetch }: World): Standing => {
+  const issuer = issuerOf(settings)
+  const known: Known = { settings, issuer, insecure: new URL(issuer).protocol === 'http:', clock, fetch }
+  const metadata = remembered(clock, METADATA_MS, () => loadMetadata(known))
+  const keys = remembered(clock, KEYS_MS, async () => loadKeys(known, (await metadata()).jwks_uri))
   return {
     async configure(withKeys) {
-      const known = await metadata()
-      const config = await build(known)
+      const server = await metadata()
+      const config = await build(known, server)
       config.timeout = 0
       config[client.customFetch] = async (url, options) =>
-        url === known.jwks_uri ? json(await keys(true)) : fetch(url, options as RequestInit)
+        url === server.jwks_uri ? json(await keys(true)) : fetch(url, options as RequestInit)
       if (withKeys) {
         client.enableNonRepudiationChecks(config)
-        const jwks = await keys()
-        client.setJwksCache(config, { jwks, uat: epochSeconds(systemClock) - OLD_ENOUGH } as client.ExportedJWKSCache)
+        const uat = epochSeconds(systemClock) - OLD_ENOUGH
+        client.setJwksCache(config, { jwks: await keys(), uat } as client.ExportedJWKSCache)
       }
       return config
     },

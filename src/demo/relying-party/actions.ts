@@ -71,6 +71,7 @@ const userinfo =
       ...(subject && { subject }),
     })
     const ok = passed(checks)
+    if (ok && claims && session.login) session.login = { ...session.login, profile: claims }
     return {
       ok,
       checks,

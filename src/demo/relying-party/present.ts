@@ -127,10 +127,10 @@ export const callCard = ({ title, at, ms, request, response, failure }: Call): C
 const claimsOf = ({ tokens }: Login): Readonly<Record<string, unknown>> =>
   (tokens.idToken === undefined ? undefined : decode(tokens.idToken)?.payload) ?? {}
 
-/** The person's name as far as the tokens tell; undefined when nobody is signed in. */
+/** The person's name as far as ID token and userinfo tell; undefined when nobody is signed in. */
 export const signedIn = ({ login }: Session): string | undefined => {
   if (!login?.ok) return undefined
-  const { name, preferred_username: username, email, sub } = claimsOf(login)
+  const { name, preferred_username: username, email, sub } = { ...claimsOf(login), ...login.profile }
   const found = [name, username, email, sub].find((value) => typeof value === 'string' && value !== '')
   return typeof found === 'string' ? found : 'somebody'
 }

@@ -30,7 +30,7 @@ const leave = (ctx: Ctx, session: Session, to: { location: string } | Refusal, b
   seeOther(ctx, 'problem' in to ? back : to.location)
 }
 
-const loginRoutes = ({ desk, sessions, pager, sessionOf }: Rooms): Route[] => [
+const loginRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => [
   { method: 'get', path: '/', run: (ctx) => startPage(pager, ctx, sessionOf(ctx)) },
   {
     method: 'post',
@@ -43,6 +43,10 @@ const loginRoutes = ({ desk, sessions, pager, sessionOf }: Rooms): Route[] => [
       return leave(ctx, session, await startLogin(desk, session, wishes), '/')
     },
   },
+]
+
+/** Where responses arrive: parked under a handle first, then looked at by the browser's own request. */
+const callbackRoutes = ({ desk, sessions, pager, sessionOf }: Rooms): Route[] => [
   {
     method: 'get',
     path: CALLBACK,
@@ -102,6 +106,9 @@ const resultRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => [
       return leave(ctx, session, await silently(desk, session), '/result')
     },
   },
+]
+
+const endingRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => [
   {
     method: 'post',
     path: '/logout',
@@ -184,7 +191,9 @@ const clientRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => {
 
 export const relyingPartyRoutes = (rooms: Rooms): Route[] => [
   ...loginRoutes(rooms),
+  ...callbackRoutes(rooms),
   ...resultRoutes(rooms),
+  ...endingRoutes(rooms),
   ...clientRoutes(rooms),
   {
     method: 'get',

@@ -32,6 +32,8 @@ export interface Login {
   readonly response: Readonly<Record<string, string>>
   readonly groups: readonly CheckGroup[]
   readonly tokens: TokenSet
+  /** What userinfo said of the person, once it was asked and verified. */
+  readonly profile?: Readonly<Record<string, unknown>>
   /** Everything was verified and there is an ID token or an access token. */
   readonly ok: boolean
   /** One sentence where it went wrong. */

@@ -1,0 +1,80 @@
+/**
+ * `serve --demo`: Gatehouse, a second Gatehouse as the demo's identity provider, and the test relying party, in one
+ * process. Beside wire because it composes too; nothing here exists without --demo.
+ */
+import { dirname, join } from 'node:path'
+import { type Loaded, loadConfiguration } from '#config/load.ts'
+import { builtInMappings, protocolSettings } from '#connectors/index.ts'
+import { type DemoConfiguration, demoConfiguration, openSeed, startRelyingParty } from '#demo/index.ts'
+import type { Log } from '#kernel/log.ts'
+import { methodSettings } from '#methods/index.ts'
+import { type Running, start } from './wire.ts'
+
+export interface DemoWorld {
+  readonly log: Log
+  /** Tells the person at the terminal; the log stays for machines. */
+  readonly print: (line: string) => void
+}
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+const announce = (demo: DemoConfiguration, issuer: string, print: (line: string) => void) => {
+  const upstream = String(demo.upstream.issuer)
+  const lines = [
+    '',
+    `  Gatehouse             ${issuer}`,
+    `  Identity provider     ${upstream}`,
+    `  Test relying party    ${demo.relyingParty.url}   <- begin here`,
+    '',
+    ...demo.people.map(({ username, password, at }) => `  ${at.padEnd(20)}  ${username} / ${password}`),
+    '',
+  ]
+  for (const line of lines) print(line)
+}
+
+/**
+ * @param under loads the configuration over the demo's own defaults
+ * @throws Error for an issuer that is not on loopback: the demo's people and applications are for nobody else
+ */
+export const startWithDemo = async (
+  under: (defaults: unknown) => Loaded,
+  { log, print }: DemoWorld,
+): Promise<Running> => {
+  const { settings } = under({})
+  const issuer = new URL(settings.issuer)
+  if (!LOOPBACK.has(issuer.hostname)) throw new Error('--demo: the issuer must be on localhost')
+  const data = dirname(settings.stores.artifacts.replace(/^sqlite:/, ''))
+  const demo = demoConfiguration({
+    issuer: settings.issuer,
+    host: settings.listen.host,
+    ports: { upstream: settings.listen.port + 1, relyingParty: settings.listen.port + 2 },
+    seed: await openSeed(data),
+    data: join(data, 'upstream'),
+  })
+  const main = under({ ...demo.main.settings, ...demo.main.resources })
+  const written = demo.upstream
+  const upstreamLoaded = loadConfiguration({
+    written,
+    env: {},
+    protocols: protocolSettings,
+    methods: methodSettings,
+    mappings: [...builtInMappings.keys()],
+  })
+  const [running, upstream] = await Promise.all([start(main, { log }), start(upstreamLoaded, { log })])
+  const relyingParty = await startRelyingParty({
+    ...demo.relyingParty,
+    issuer: running.issuer,
+    fetch: running.fetch,
+    log,
+    people: demo.people,
+  })
+  announce(demo, running.issuer, print)
+  return {
+    ...running,
+    listeners: [...running.listeners, ...upstream.listeners, relyingParty.url],
+    async close() {
+      await relyingParty.close()
+      await Promise.all([running.close(), upstream.close()])
+    },
+  }
+}
