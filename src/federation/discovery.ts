@@ -194,10 +194,6 @@ export const choose = (asked: Asked, offer: Offer): Choice => {
   return { by: 'open', ...way, providers: ids, email: asks ? (first ? 'first' : 'beside') : 'none' }
 }
 
-/** Whether an acr value could be reached by this client at all. */
-export const isReachable = (value: string, client: Asked['client'], offer: Offer): boolean =>
-  resolve(value, usableProviders(offer.providers, client), offer) !== undefined
-
 /**
  * The value to report after a provider did its part: one of its `acrs` counts only when the provider confirmed it, or is
  * trusted to (`trustAcr`); everything else stands for itself.

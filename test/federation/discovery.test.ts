@@ -5,7 +5,6 @@ import {
   type Asked,
   choose,
   confirmedAcr,
-  isReachable,
   type Offer,
   preselection,
   providerAt,
@@ -288,12 +287,6 @@ describe('choosing how to sign in (CONTRACT 5)', () => {
 })
 
 describe('around it', () => {
-  test('reach', () => {
-    assert.equal(isReachable('urn:strong', {}, offer), true)
-    assert.equal(isReachable('urn:hardware', {}, offer), false)
-    assert.equal(isReachable('acme', { providers: ['beta'] }, offer), false)
-  })
-
   test('a provider’s own value counts when confirmed or trusted', () => {
     const trusting = { ...acme, trustAcr: true }
     assert.equal(confirmedAcr(acme, 'urn:loa2', 'urn:loa2'), 'urn:loa2')

@@ -109,10 +109,11 @@ export const redeem = async (
   issuer: string,
   code: string,
   more: Record<string, string> = {},
+  as = 'web',
 ): Promise<{ status: number; body: Record<string, string> }> => {
   const response = await fetch(`${issuer}/token`, {
     method: 'POST',
-    headers: { authorization: basicAuth() },
+    headers: { authorization: basicAuth(as) },
     body: new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: CALLBACK, ...more }),
   })
   return { status: response.status, body: (await response.json()) as Record<string, string> }
