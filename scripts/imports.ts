@@ -16,6 +16,7 @@ const ranks: readonly (readonly string[])[] = [
   ['admin', 'account'],
   ['demo'],
   ['wire'],
+  ['demo.ts'],
   ['cli'],
   ['main'],
 ]
@@ -44,12 +45,15 @@ export interface SourceFile {
   readonly text: string
 }
 
-/** The room of a file of src/ or adapters/, undefined for any other file. */
+/**
+ * The room of a file of src/ or adapters/, undefined for any other file. A file directly in src/ is a room by itself;
+ * src/demo.ts, which composes, is another one than src/demo/.
+ */
 export const roomOf = (path: string): string | undefined => {
   const [top, second = ''] = path.split('/')
   if (top === 'adapters') return path.split('/').length > 2 ? `adapters/${second}` : 'adapters'
   if (top !== 'src') return undefined
-  return second.replace(/\.ts$/, '')
+  return second === 'demo.ts' ? second : second.replace(/\.ts$/, '')
 }
 
 const importForms = [
@@ -67,7 +71,7 @@ export const specifiersOf = (text: string): string[] => {
 
 const mayImport = (from: string, to: string): boolean => {
   if (from.startsWith('adapters')) return to === 'kernel'
-  if (to.startsWith('adapters')) return ['wire', 'cli', 'main'].includes(from)
+  if (to.startsWith('adapters')) return ['wire', 'demo.ts', 'cli', 'main'].includes(from)
   const [source, target] = [rankOf.get(from), rankOf.get(to)]
   return source !== undefined && target !== undefined && target < source
 }
@@ -86,7 +90,9 @@ const importMistake = (path: string, room: string, specifier: string): string | 
     const target = posix.join(posix.dirname(path), specifier)
     if (/^(messages\/.+|package)\.json$/.test(target)) return undefined
     const targetRoom = roomOf(target)
-    if (targetRoom === room || (room === 'main' && targetRoom === 'wire')) return undefined
+    if (targetRoom === room) return undefined
+    const besides = posix.dirname(path) === 'src' && posix.dirname(target) === 'src'
+    if (besides && targetRoom !== undefined && mayImport(room, targetRoom)) return undefined
     return `imports ${specifier}: write an import of another room as #room/file.ts`
   }
   if (specifier.startsWith('#')) {

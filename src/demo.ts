@@ -32,6 +32,34 @@ const announce = (demo: DemoConfiguration, issuer: string, print: (line: string)
   for (const line of lines) print(line)
 }
 
+const loaded = (written: unknown): Loaded =>
+  loadConfiguration({
+    written,
+    env: {},
+    protocols: protocolSettings,
+    methods: methodSettings,
+    mappings: [...builtInMappings.keys()],
+  })
+
+/** The configuration's own resources and the demo's; of two with one id the configuration's. */
+const joined = (own: Loaded, demo: Loaded): Loaded => {
+  const both = <T>(mine: readonly T[], theirs: readonly T[], id: (item: T) => string): T[] => {
+    const known = new Set(mine.map(id))
+    return [...mine, ...theirs.filter((item) => !known.has(id(item)))]
+  }
+  const [mine, theirs] = [own.resources, demo.resources]
+  return {
+    ...own,
+    resources: {
+      clients: both(mine.clients, theirs.clients, (item) => item.client_id),
+      accounts: both(mine.accounts, theirs.accounts, (item) => item.username),
+      identityProviders: both(mine.identityProviders, theirs.identityProviders, (item) => item.id),
+      mappings: both(mine.mappings, theirs.mappings, (item) => item.name),
+      acrs: both(mine.acrs, theirs.acrs, (item) => item.name),
+    },
+  }
+}
+
 /**
  * @param under loads the configuration over the demo's own defaults
  * @throws Error for an issuer that is not on loopback: the demo's people and applications are for nobody else
@@ -51,16 +79,8 @@ export const startWithDemo = async (
     seed: await openSeed(data),
     data: join(data, 'upstream'),
   })
-  const main = under({ ...demo.main.settings, ...demo.main.resources })
-  const written = demo.upstream
-  const upstreamLoaded = loadConfiguration({
-    written,
-    env: {},
-    protocols: protocolSettings,
-    methods: methodSettings,
-    mappings: [...builtInMappings.keys()],
-  })
-  const [running, upstream] = await Promise.all([start(main, { log }), start(upstreamLoaded, { log })])
+  const main = joined(under(demo.main.settings), loaded({ ...demo.main.settings, ...demo.main.resources }))
+  const [running, upstream] = await Promise.all([start(main, { log }), start(loaded(demo.upstream), { log })])
   const relyingParty = await startRelyingParty({
     ...demo.relyingParty,
     issuer: running.issuer,

@@ -12,9 +12,12 @@ const texts = z.array(text)
 const fields = <const Names extends readonly string[], T extends z.ZodType>(names: Names, kind: T) =>
   Object.fromEntries(names.map((name) => [name, kind])) as Record<Names[number], T>
 
-const redirectUri = z.string().refine((uri) => URL.canParse(uri) && !uri.includes('#'), {
-  message: 'must be an absolute URI without fragment (RFC 6749 3.1.2)',
-})
+const REDIRECT = 'an absolute URI without fragment (RFC 6749 3.1.2)'
+const redirectUri = z
+  .string()
+  .refine((uri) => URL.canParse(uri) && !uri.includes('#'), `must be ${REDIRECT}`)
+  .meta({ allowed: REDIRECT })
+const url = webUrl.meta({ allowed: 'an absolute http or https URL' })
 const authMethods = [
   'client_secret_basic',
   'client_secret_post',
@@ -43,14 +46,15 @@ const members = {
       'initiate_login_uri',
       'jwks_uri',
       'logo_uri',
-      'logout_uri',
       'policy_uri',
       'sector_identifier_uri',
       'tos_uri',
     ] as const,
-    webUrl.optional(),
+    url.optional(),
   ),
   ...fields(['contacts', 'default_acr_values', 'response_modes', 'request_uris'] as const, texts.optional()),
+  logout_uri: url.optional().meta({ help: 'Another name of frontchannel_logout_uri.' }),
+  expires_at: z.number().int().min(0).optional().meta({ help: 'Epoch seconds; gone afterwards.' }),
   post_logout_redirect_uris: z.array(redirectUri).optional(),
   ...fields(
     [

@@ -94,7 +94,8 @@ const layered = (lower: unknown, upper: unknown): unknown => {
 /** `http://localhost:PORT` when no issuer is written: a changed port changes it as well. */
 const withIssuer = (written: Record<string, unknown>): Record<string, unknown> => {
   const port = at(written, ['listen', 'port'])
-  if (written.issuer !== undefined || typeof port !== 'number' || port === 0) return written
+  if (written.issuer !== undefined || !Number.isInteger(port) || Number(port) < 1 || Number(port) > 65_535)
+    return written
   return { ...written, issuer: `http://localhost:${port}` }
 }
 

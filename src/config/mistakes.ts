@@ -77,9 +77,10 @@ export const didYouMean = (word: string, candidates: readonly string[]): string 
   return meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
 }
 
-const SECRET_NAME = /(secret|password|passphrase|hash|token|masterkey|private_?key|pairwise(key|salt))$/i
+const SECRET_NAME = /(secret|password|passphrase|master_?key|private_?key)$/i
+/** Secret by schema or by name; and of a place that nobody knows nobody can say that it is not. */
 const hidden = (level: readonly Alternative[], path: Path): boolean =>
-  isSecret(level) || path.some((part) => typeof part === 'string' && SECRET_NAME.test(part))
+  level.length === 0 || isSecret(level) || path.some((part) => typeof part === 'string' && SECRET_NAME.test(part))
 
 const MOST_SHOWN = 60
 /** Passwords travel in addresses too. */
@@ -106,12 +107,21 @@ export const foundPhrase = (value: unknown, level: readonly Alternative[], path:
 
 const MOST_LISTED = 14
 
+/** A setting of this name in another section at the top. */
+const elsewhere = (schema: z.ZodType, path: Path, key: string): string => {
+  if (path.length > 0) return ''
+  const sections = keysOf(alternativesAt(schema, [])).filter((section) =>
+    keysOf(alternativesAt(schema, [section])).some((name) => plain(name) === plain(key)),
+  )
+  return sections.length === 1 ? `; did you mean "${sections[0]}.${key}"?` : ''
+}
+
 const unknownKey = (scene: Scene, path: Path, key: string): Mistake => {
   const whole = [...path, key]
   if (settingComesLater(whole))
     return { path: joined(whole), message: 'found a setting that is not built in this version, must be left out' }
   const known = keysOf(alternativesAt(scene.schema, path))
-  const meant = didYouMean(key, known)
+  const meant = didYouMean(key, known) || elsewhere(scene.schema, path, key)
   const list = known.length <= MOST_LISTED ? `, must be one of ${known.join(', ')}` : ', must be a documented setting'
   return { path: joined(whole), message: `found an unknown setting${list}${meant}` }
 }
@@ -145,6 +155,11 @@ const sizePhrase = (issue: z.core.$ZodIssue): string | undefined => {
   return undefined
 }
 
+const startPhrase = (issue: z.core.$ZodIssue): string | undefined =>
+  issue.code === 'invalid_format' && issue.format === 'starts_with'
+    ? `must begin with ${JSON.stringify((issue as { prefix?: string }).prefix)}`
+    : undefined
+
 /** Of a union's branches the one that the value was meant for: what went furthest, or failed at more than its type. */
 const meantBranch = (branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined =>
   branches.find(
@@ -165,7 +180,7 @@ export const mistakesOf = (scene: Scene, base: Path, issue: z.core.$ZodIssue): M
   if (issue.code === 'invalid_key' || issue.code === 'invalid_element')
     return [wrongValue(scene, path, issue.issues[0]?.message ?? '')]
   if (issue.code === 'custom') return [wrongValue(scene, path, issue.message, true)]
-  return [wrongValue(scene, path, sizePhrase(issue) ?? issue.message)]
+  return [wrongValue(scene, path, sizePhrase(issue) ?? startPhrase(issue) ?? issue.message)]
 }
 
 /** Everything that was wrong, at once. The message has one line a mistake. */

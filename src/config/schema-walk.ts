@@ -115,7 +115,7 @@ const words: Readonly<Record<string, string>> = {
 /** What an alternative takes, as it goes on after "must be ". */
 const phraseOf = ({ def, meta }: Alternative): string => {
   if (meta.allowed) return meta.allowed
-  if (meta.unit === 'seconds') return 'an ISO 8601 duration such as PT5M, PT1H or P90D'
+  if (meta.unit === 'seconds' && def.type === 'string') return 'an ISO 8601 duration such as PT5M, PT1H or P90D'
   if (def.type === 'number') return numberPhrase(def)
   const choices = choicesOf([{ def }])
   if (choices.length > 0) return choices.length > 1 ? `one of ${choices.join(', ')}` : String(choices[0])
@@ -124,7 +124,9 @@ const phraseOf = ({ def, meta }: Alternative): string => {
 }
 
 const inList = (phrase: string): string =>
-  phrase === 'a section of settings' ? 'sections of settings' : phrase.replace(/^one of /, '')
+  phrase === 'a section of settings'
+    ? 'sections of settings'
+    : phrase.replace(/^one of /, '').replace(/^(?=(an?|the) )/, 'values, each ')
 
 /** What is allowed at a place, as it goes on after "must be ". */
 export const allowedPhrase = (level: readonly Alternative[]): string => [...new Set(level.map(phraseOf))].join(' or ')

@@ -33,7 +33,7 @@ export const issuer = z.string().refine(issuerRules, `must be ${ISSUER}`).prefau
 const listen = z
   .strictObject({
     host: hostName.default('127.0.0.1').meta({ help: 'The address to listen on; 0.0.0.0 for all.' }),
-    port: z.number().int().min(0).max(65_535).default(3000),
+    port: z.number().int().min(0).max(65_535).default(3000).meta({ help: '0: any free one.' }),
     tls: z
       .strictObject({
         certFile: z.string().min(1).meta({ help: 'PEM, the chain included.' }),
@@ -47,7 +47,10 @@ const listen = z
 const trustProxy = z
   .union([z.boolean(), z.array(addressRange).min(1)])
   .default(false)
-  .meta({ help: 'Whose X-Forwarded-* headers are believed: nobody, everybody, or these addresses.' })
+  .meta({
+    allowed: 'true, false or a list of addresses and ranges such as 10.0.0.0/8',
+    help: 'Whose X-Forwarded-* headers are believed: nobody, everybody, or these addresses.',
+  })
 
 const stores = z
   .strictObject({
@@ -147,7 +150,14 @@ const subjects = z
       .default('id')
       .meta({ help: 'The attribute of the account that is the public `sub`.' }),
     pairwise: z.enum(['algorithmic']).default('algorithmic').meta({ help: 'How pairwise `sub` values are made.' }),
-    pairwiseKey: secret.min(32).optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
+    pairwiseKey: secret
+      .min(32)
+      .optional()
+      .meta({
+        secret: true,
+        allowed: 'text of at least 32 characters',
+        help: 'Generated once when absent; never change it.',
+      }),
     pairwiseSalt: secret.optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
   })
   .prefault({})
@@ -180,7 +190,7 @@ const inbound = z
 
 const logging = z
   .strictObject({
-    level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    level: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ help: 'What is less is left out.' }),
     consoleOnly: z.literal(true).default(true).meta({ help: 'Logs go to standard output, one JSON object a line.' }),
   })
   .prefault({})
@@ -201,8 +211,8 @@ const egress = z
 
 const i18n = z
   .strictObject({
-    default: language.default('en'),
-    available: distinct(language).min(1).default(['en', 'de']),
+    default: language.default('en').meta({ help: 'Where the browser asks for none that is available.' }),
+    available: distinct(language).min(1).default(['en', 'de']).meta({ help: 'Languages of the pages.' }),
   })
   .prefault({})
 

@@ -58,7 +58,8 @@ interface Read {
 export const readText = (text: string, name: string, env: Env): Read => {
   const { marked, placeholders } = hide(text)
   const document = parseDocument(marked, { prettyErrors: true, strict: true, uniqueKeys: true })
-  const wrong = document.errors.map(({ linePos, code }) => ({
+  // What follows the first mistake is mostly its consequence.
+  const wrong = document.errors.slice(0, 1).map(({ linePos, code }) => ({
     path: `${name}${linePos ? `:${linePos[0].line}` : ''}`,
     message: `found ${faulty[code] ?? 'YAML that cannot be read'}, must be YAML or JSON`,
   }))

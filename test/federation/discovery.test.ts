@@ -1,15 +1,7 @@
 /** CONTRACT 5 as a table: what was asked, what this house offers, what comes of it. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import {
-  type Asked,
-  choose,
-  confirmedAcr,
-  type Offer,
-  preselection,
-  providerAt,
-  providersForEmail,
-} from '#federation/discovery.ts'
+import { type Asked, choose, type Offer, preselection } from '#federation/discovery.ts'
 import { type IdentityProvider, providerBase } from '#kernel/records/provider.ts'
 
 const provider = (id: string, more: Record<string, unknown> = {}, protocol = 'oidc'): IdentityProvider => ({
@@ -283,30 +275,5 @@ describe('choosing how to sign in (CONTRACT 5)', () => {
 
   test('the providers among the options are told apart from the methods', () => {
     assert.deepEqual([...choose(nothing, offer).providers], ['beta', 'acme', 'uni'])
-  })
-})
-
-describe('around it', () => {
-  test('a provider’s own value counts when confirmed or trusted', () => {
-    const trusting = { ...acme, trustAcr: true }
-    assert.equal(confirmedAcr(acme, 'urn:loa2', 'urn:loa2'), 'urn:loa2')
-    assert.equal(confirmedAcr(acme, 'urn:loa2', 'urn:loa1'), undefined)
-    assert.equal(confirmedAcr(acme, 'urn:loa2', undefined), undefined)
-    assert.equal(confirmedAcr(trusting, 'urn:loa2', undefined), 'urn:loa2')
-    assert.equal(confirmedAcr(acme, 'acme', undefined), 'acme')
-    assert.equal(confirmedAcr(acme, 'passport_social', undefined), 'passport_social')
-    assert.equal(confirmedAcr(acme, undefined, 'urn:loa2'), undefined)
-  })
-
-  test('a place without its client', () => {
-    assert.equal(providerAt({ path: '/acme' }, offer.providers)?.id, 'acme')
-    assert.equal(providerAt({ host: 'acme.id.example.org.' }, offer.providers)?.id, 'acme')
-    assert.equal(providerAt({ path: '/off/authorize' }, offer.providers), undefined)
-    assert.equal(providerAt({}, offer.providers), undefined)
-  })
-
-  test('several providers of one domain are all offered', () => {
-    const twin = provider('twin', { emailDomains: ['acme.org'] })
-    assert.deepEqual(providersForEmail('a@acme.org', [acme, twin]), ['acme', 'twin'])
   })
 })

@@ -275,31 +275,3 @@ describe('requestForEmail', () => {
     assert.equal((await accountOf(await provision('acme', fresh(), {}, typed))).email, undefined)
   })
 })
-
-describe('races', () => {
-  test('many first logins of one person, on two processes, end in one account', async () => {
-    const other = openFor(await rooms.another())
-    const one = openFor(rooms.records)
-    for (let round = 0; round < 10; round += 1) {
-      const identity = { uid: fresh('race'), claims: { preferred_username: 'runner', email: 'r@acme.example' } }
-      const outcomes = await Promise.all(
-        Array.from({ length: 8 }, (_, index) => (index % 2 ? one : other).provision({ provider: 'acme', identity })),
-      )
-      assert.equal(new Set(outcomes.map((each) => 'accountId' in each && each.accountId)).size, 1)
-      assert.equal(outcomes.filter(({ outcome }) => outcome === 'created').length, 1)
-    }
-  })
-
-  test('many first logins that link end in one link', async () => {
-    const other = openFor(await rooms.another())
-    const one = openFor(rooms.records)
-    const email = `${fresh('lrace')}@acme.example`
-    const owner = await local({ email, email_verified: true })
-    const identity = { uid: fresh('lrace'), claims: { email, email_verified: true } }
-    const outcomes = await Promise.all(
-      Array.from({ length: 8 }, (_, index) => (index % 2 ? one : other).provision({ provider: 'linking', identity })),
-    )
-    for (const outcome of outcomes) assert.equal('accountId' in outcome && outcome.accountId, owner.id)
-    assert.equal((await rooms.records.links.ofAccount(owner.id)).length, 1)
-  })
-})

@@ -24,6 +24,7 @@ const allowed: [string, string][] = [
   ['src/wire.ts', "import { createOp } from '#op/index.ts'\nimport { open } from '#adapters/sqlite/index.ts'"],
   ['src/demo/index.ts', "import { createApp } from '#http/app.ts'"],
   ['src/main.ts', "import { start } from './wire.ts'\nimport { run } from '#cli/index.ts'\nprocess.exit(await run())"],
+  ['src/demo.ts', "import { start } from './wire.ts'\nimport { startRelyingParty } from '#demo/index.ts'"],
   ['src/cli/serve.ts', "import { start } from '#src/wire.ts'"],
   [
     'adapters/sqlite/index.ts',
@@ -70,6 +71,7 @@ const refused: [string, string, string, RegExp][] = [
   ],
   ['an import for its effect', 'src/methods/basic.ts', "import '#federation/trip.ts'", /may not import federation/],
   ['wire imported by a room', 'src/demo/index.ts', "import { start } from '#src/wire.ts'", /may not import wire/],
+  ['wire imports the demo beside it', 'src/wire.ts', "import { d } from './demo.ts'", /another room/],
   ['cli imported by wire', 'src/wire.ts', "import { run } from '#cli/index.ts'", /may not import cli/],
   ['demo imported by a room', 'src/admin/index.ts', "import { d } from '#demo/index.ts'", /may not import demo/],
   [

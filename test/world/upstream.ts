@@ -8,48 +8,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
+import { ail, ailments, claimsOf, type Endpoint, seconds, spoil, type Tamper } from './upstream-lies.ts'
 
-/** What the provider does wrong in its ID token, its authorization response or its userinfo. */
-export type Lie =
-  | 'signature'
-  | 'foreign key'
-  | 'alg none'
-  | 'alg HS256 with the public key'
-  | 'unknown kid'
-  | 'embedded key'
-  | 'issuer'
-  | 'audience'
-  | 'further audience without azp'
-  | 'azp'
-  | 'nonce'
-  | 'no nonce'
-  | 'expired'
-  | 'no exp'
-  | 'not yet valid'
-  | 'issued in the future'
-  | 'issued long ago'
-  | 'no subject'
-  | 'empty subject'
-  | 'subject not a string'
-  | 'endless subject'
-  | 'no id token'
-  | 'id token no JWT'
-  | 'old authentication'
-  | 'no auth_time'
-  | 'response iss of another'
-  | 'no response iss'
-  | 'another state'
-  | 'no state'
-  | 'code twice'
-  | 'no code'
-  | 'userinfo sub'
-  | 'userinfo without sub'
-  | 'discovery issuer'
-
-export type Endpoint = 'discovery' | 'jwks' | 'authorize' | 'token' | 'userinfo' | 'par'
-const ailments = ['hangs', 'dribbles', 'huge', '500', '503', 'not JSON', 'redirects', 'breaks off'] as const
-export type Ailment = (typeof ailments)[number]
-export type Tamper = Lie | `${Endpoint} ${Ailment}` | `says ${string}` | `token says ${string}`
+export type { Tamper } from './upstream-lies.ts'
 
 export interface Seen {
   readonly endpoint: Endpoint
@@ -77,7 +38,6 @@ interface Grant {
   used: boolean
 }
 
-const seconds = () => Math.floor(Date.now() / 1000)
 const json = (res: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) =>
   res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 
@@ -189,7 +149,7 @@ export class Upstream {
     const { authorization } = req.headers
     this.seen.push({ endpoint, params, ...(authorization && { authorization }) })
     const ailment = ailments.find((each) => this.tamper === `${endpoint} ${each}`)
-    if (ailment) return this.#ail(ailment, res)
+    if (ailment) return ail(ailment, res)
     const cache: Record<string, string> = this.#options.cacheControl
       ? { 'cache-control': this.#options.cacheControl }
       : {}
@@ -208,38 +168,6 @@ export class Upstream {
         return this.#userinfo(authorization, res)
       default:
         return void json(res, 404, { error: 'not_found' })
-    }
-  }
-
-  #ail(ailment: Ailment, res: ServerResponse): void {
-    switch (ailment) {
-      case 'hangs':
-        return
-      case 'dribbles': {
-        res.writeHead(200, { 'content-type': 'application/json' })
-        const timer = setInterval(() => res.write(' '), 20)
-        res.on('close', () => clearInterval(timer))
-        return
-      }
-      case 'huge': {
-        res.writeHead(200, { 'content-type': 'application/json' })
-        const block = Buffer.alloc(64 * 1024, ' ')
-        const more = () => {
-          while (!res.destroyed && res.write(block));
-        }
-        res.on('drain', more)
-        more()
-        return
-      }
-      case 'breaks off':
-        res.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('{')
-        return void setTimeout(() => res.destroy(), 20)
-      case 'not JSON':
-        return void res.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>')
-      case 'redirects':
-        return void res.writeHead(302, { location: `${this.issuer}/elsewhere` }).end()
-      default:
-        return void res.writeHead(Number(ailment), { 'content-type': 'text/html' }).end('<h1>Oops</h1>')
     }
   }
 
@@ -306,9 +234,9 @@ export class Upstream {
     json(res, 200, { access_token: token, token_type: 'Bearer', expires_in: 60, ...(idToken && { id_token: idToken }) })
   }
 
-  #claims(asked: URLSearchParams): JWTPayload {
+  #honest(asked: URLSearchParams): JWTPayload {
     const now = seconds()
-    const good: JWTPayload = {
+    return {
       iss: this.issuer,
       aud: this.clientId,
       iat: now,
@@ -316,35 +244,11 @@ export class Upstream {
       nonce: asked.get('nonce') ?? undefined,
       ...(asked.has('max_age') && { auth_time: now }),
       ...this.user,
-    } as JWTPayload
-    const { nonce: _nonce, ...withoutNonce } = good
-    const { exp: _exp, ...withoutExp } = good
-    const { auth_time: _time, ...withoutTime } = good
-    const { sub: _sub, ...withoutSub } = good
-    const lies: Partial<Record<Lie, JWTPayload>> = {
-      issuer: { ...good, iss: 'https://evil.example' },
-      audience: { ...good, aud: 'somebody-else' },
-      'further audience without azp': { ...good, aud: [this.clientId, 'somebody-else'] },
-      azp: { ...good, aud: [this.clientId, 'somebody-else'], azp: 'somebody-else' },
-      nonce: { ...good, nonce: randomUUID() },
-      'no nonce': withoutNonce,
-      expired: { ...good, iat: now - 7200, exp: now - 3600 },
-      'no exp': withoutExp,
-      'not yet valid': { ...good, nbf: now + 3600 },
-      'issued in the future': { ...good, iat: now + 3600, exp: now + 7200 },
-      'issued long ago': { ...good, iat: now - 86_400 },
-      'no subject': withoutSub,
-      'empty subject': { ...good, sub: '' },
-      'subject not a string': { ...good, sub: 42 as unknown as string },
-      'endless subject': { ...good, sub: 'x'.repeat(256) },
-      'old authentication': { ...good, auth_time: now - 3600 },
-      'no auth_time': withoutTime,
     }
-    return lies[this.tamper as Lie] ?? good
   }
 
   async #idToken(asked: URLSearchParams): Promise<string | undefined> {
-    const claims = this.#claims(asked)
+    const claims = claimsOf(this.#honest(asked), this.tamper)
     const alg = this.#options.alg ?? 'RS256'
     const header = { alg, kid: this.#key.kid }
     switch (this.tamper) {
@@ -381,12 +285,4 @@ export class Upstream {
     if (this.tamper === 'userinfo without sub') return void json(res, 200, { ...claims, sub: undefined })
     json(res, 200, this.tamper === 'userinfo sub' ? { ...claims, sub: 'somebody else' } : claims)
   }
-}
-
-/** The same token with one bit of its signature changed. */
-const spoil = (token: string): string => {
-  const [header, payload, signature = ''] = token.split('.')
-  const bytes = Buffer.from(signature, 'base64url')
-  bytes[10] = (bytes[10] ?? 0) ^ 1
-  return `${header}.${payload}.${bytes.toString('base64url')}`
 }

@@ -1,0 +1,73 @@
+/** The embedded store between processes: races, a new file opened by many, a killed writer. */
+import assert from 'node:assert/strict'
+import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, test } from 'node:test'
+import { openSqliteDirectory } from '#adapters/sqlite/index.ts'
+import { sha256 } from '#kernel/random.ts'
+
+import { body, goAll, message, newPath, rowCount, start, store, together, world } from './sqlite-world.ts'
+
+describe('sqlite: several processes', () => {
+  test('two processes race for 2,000 codes: each has exactly one winner', async (t) => {
+    const path = newPath()
+    const own = await store(t, path)
+    await Promise.all(
+      Array.from({ length: 2000 }, (_, i) => own.put('AuthorizationCode', { key: sha256(`code ${i}`), body })),
+    )
+    const won = (await together(t, 'redeem', path, 2)) as number[][]
+    assert.ok(
+      won.every(({ length }) => length > 0),
+      'both took part',
+    )
+    assert.deepEqual(
+      won.flat().sort((a, b) => a - b),
+      Array.from({ length: 2000 }, (_, i) => i),
+    )
+  })
+
+  test('two processes race for 100 first logins: one account each', async (t) => {
+    const path = newPath()
+    const directory = await openSqliteDirectory(path, world)
+    t.after(() => directory.close())
+    const [one, two] = (await together(t, 'claim', path, 2)) as string[][]
+    assert.equal(one?.length, 100)
+    assert.deepEqual(one, two)
+    const accounts = await directory.list('account', { limit: 1000 })
+    assert.deepEqual(
+      accounts.map(({ id }) => id),
+      one.toSorted((a, b) => (a < b ? -1 : 1)),
+    )
+  })
+
+  test('four processes open one new file at once', async (t) => {
+    const children = Array.from({ length: 4 }, () => start(t, 'open', ''))
+    await Promise.all(children.map(message))
+    for (let round = 0; round < 5; round++) {
+      const path = newPath()
+      assert.deepEqual(await goAll(children, () => path), ['stored', 'stored', 'stored', 'stored'])
+      const own = await store(t, path)
+      assert.equal(await rowCount(own), 4)
+    }
+  })
+
+  test('a writer is killed: every row that it acknowledged is there', async (t) => {
+    const path = newPath()
+    for (let round = 0; round < 2; round++) {
+      const child = start(t, 'write', path)
+      assert.ok(child.stdout)
+      const acknowledged: number[] = []
+      for await (const line of createInterface(child.stdout)) {
+        acknowledged.push(Number(line))
+        if (acknowledged.length === 300) child.kill('SIGKILL')
+      }
+      assert.ok(acknowledged.length >= 300)
+      const own = await store(t, path)
+      for (const i of acknowledged) assert.ok(await own.get('Session', 'key', sha256(`row ${i}`)), `row ${i}`)
+      await own.close()
+      const raw = new DatabaseSync(path)
+      assert.deepEqual({ ...raw.prepare('PRAGMA integrity_check').get() }, { integrity_check: 'ok' })
+      raw.close()
+    }
+  })
+})

@@ -1,0 +1,82 @@
+/** Who we are at the provider, the way out, and what settings are refused. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { openHouse, schema } from '#test/world/oidc-house.ts'
+
+describe('client authentication', () => {
+  for (const [method, supported, sentIn] of [
+    ['client_secret_basic', undefined, 'header'],
+    ['client_secret_post', undefined, 'body'],
+    [undefined, undefined, 'header'],
+    [undefined, ['client_secret_post'], 'body'],
+    [undefined, ['private_key_jwt', 'client_secret_basic', 'client_secret_post'], 'header'],
+  ] as const)
+    test(`${method ?? 'nothing stated'}, supported ${supported ?? 'unsaid'}: in the ${sentIn}`, async (t) => {
+      const house = await openHouse({
+        oidc: () => (method ? { token_endpoint_auth_method: method } : {}),
+        upstream: { metadata: { token_endpoint_auth_methods_supported: supported } },
+      })
+      t.after(house.close)
+      assert.equal((await house.login()).uid, 'Alice.01')
+      const seen = house.upstream.seen.findLast(({ endpoint }) => endpoint === 'token')
+      assert.equal(seen?.authorization !== undefined, sentIn === 'header')
+      assert.equal(seen?.params.has('client_secret'), sentIn === 'body')
+    })
+
+  test('a wrong secret is a configuration to mend', async (t) => {
+    const house = await openHouse({ oidc: () => ({ client_secret: 'wrong' }) })
+    t.after(house.close)
+    await assert.rejects(house.login(), { code: 'upstream.misconfigured' })
+  })
+})
+
+describe('logout and settings', () => {
+  test('logout goes to the end session endpoint with the hint, or nowhere', async (t) => {
+    const [house, without] = [
+      await openHouse(),
+      await openHouse({ upstream: { metadata: { end_session_endpoint: undefined } } }),
+    ]
+    t.after(() => Promise.all([house.close(), without.close()]))
+    const back = new URL('https://id.example.org/federation/acme/logged-out')
+    const departure = await house.connector.logout?.({ uid: 'u', idToken: 'a.b.c' }, back, 'st')
+    assert.equal(departure?.url.origin + (departure?.url.pathname ?? ''), `${house.upstream.issuer}/end`)
+    assert.equal(departure?.url.searchParams.get('id_token_hint'), 'a.b.c')
+    assert.equal(departure?.url.searchParams.get('post_logout_redirect_uri'), back.href)
+    assert.equal(departure?.url.searchParams.get('state'), 'st')
+    assert.equal(await without.connector.logout?.({ uid: 'u' }, back, 'st'), undefined)
+  })
+
+  const good = { issuer: 'https://op.example', client_id: 'c', client_secret: 's' }
+  const metadata = {
+    issuer: 'https://op.example',
+    authorization_endpoint: 'https://op.example/a',
+    token_endpoint: 'https://op.example/t',
+  }
+  const record = (oidc: Record<string, unknown>) => schema.safeParse({ id: 'acme', protocol: 'oidc', oidc })
+
+  for (const [what, oidc, path] of [
+    ['neither issuer nor metadata', { issuer: undefined }, 'oidc.issuer'],
+    ['an issuer that is no web address', { issuer: 'op.example' }, 'oidc.issuer'],
+    [
+      'metadata of another issuer',
+      { metadata: { ...metadata, issuer: 'https://b.example', jwks_uri: 'https://b.example/j' } },
+      'oidc.metadata',
+    ],
+    ['metadata without any keys', { metadata }, 'oidc.jwks'],
+    ['no client_id', { client_id: undefined }, 'oidc.client_id'],
+    ['a scope without openid', { scope: 'email' }, 'oidc.scope'],
+    [
+      'a secret method without a secret',
+      { client_secret: undefined, token_endpoint_auth_method: 'client_secret_post' },
+      'oidc.client_secret',
+    ],
+    ['an unknown member', { clientId: 'c' }, 'oidc'],
+    ['an unknown algorithm', { id_token_signed_response_alg: 'RS1' }, 'oidc.id_token_signed_response_alg'],
+  ] as const)
+    test(`settings refused: ${what}`, () => {
+      assert.equal(record(good).success, true, 'control')
+      const result = record({ ...good, ...oidc })
+      assert.equal(result.success, false)
+      assert.deepEqual([...new Set(result.error?.issues.map((issue) => issue.path.join('.')))], [path])
+    })
+})
