@@ -2,6 +2,7 @@
  * Settings from the environment: `GATEHOUSE__STORES__ARTIFACTS` is `stores.artifacts`. Case and underscores inside a name
  * do not count (`GATEHOUSE__TRUSTPROXY`, `GATEHOUSE__TRUST_PROXY`); a number is a place in a list.
  */
+import { parse } from 'yaml'
 import type { z } from 'zod'
 import { settingComesLater } from './later.ts'
 import { didYouMean, type Mistake } from './mistakes.ts'
@@ -74,8 +75,19 @@ const isTree = (value: unknown): value is Record<PropertyKey, unknown> =>
 export const override = (tree: unknown, overrides: readonly Override[]): unknown =>
   overrides.reduce<unknown>((now, { path, text }) => put(now, path, new Substituted(text)), tree)
 
-const put = (tree: unknown, [key, ...rest]: Path, value: unknown): unknown => {
+/** A section that a variable gave as a whole, where another variable reaches into it. */
+const opened = (tree: unknown): unknown => {
+  if (!(tree instanceof Substituted)) return tree
+  try {
+    return parse(tree.text)
+  } catch {
+    return undefined
+  }
+}
+
+const put = (whole: unknown, [key, ...rest]: Path, value: unknown): unknown => {
   if (key === undefined) return value
+  const tree = opened(whole)
   if (typeof key === 'number') {
     const list = Array.isArray(tree) ? [...tree] : []
     list[key] = put(list[key], rest, value)

@@ -165,7 +165,7 @@ export const loadConfiguration = (given: Sources): Loaded => {
   return {
     settings: onlySettings as unknown as Settings,
     resources: Object.fromEntries(entries.filter(([name]) => isResource(name))) as unknown as Resources,
-    sources: sourcesOf(onlySettings, settled.value, environment.overrides),
+    sources: sourcesOf(onlySettings, read.value, environment.overrides),
     file: given.file,
   }
 }

@@ -150,14 +150,11 @@ const subjects = z
       .default('id')
       .meta({ help: 'The attribute of the account that is the public `sub`.' }),
     pairwise: z.enum(['algorithmic']).default('algorithmic').meta({ help: 'How pairwise `sub` values are made.' }),
-    pairwiseKey: secret
-      .min(32)
-      .optional()
-      .meta({
-        secret: true,
-        allowed: 'text of at least 32 characters',
-        help: 'Generated once when absent; never change it.',
-      }),
+    pairwiseKey: secret.min(32).optional().meta({
+      secret: true,
+      allowed: 'text of at least 32 characters',
+      help: 'Generated once when absent; never change it.',
+    }),
     pairwiseSalt: secret.optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
   })
   .prefault({})

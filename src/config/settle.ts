@@ -10,23 +10,26 @@ type Path = readonly PropertyKey[]
 
 const MOST_BYTES = 65_536
 
-/** Text stays text where the setting takes text, unless it is a list or section where those are taken as well. */
+const takes = (level: readonly Alternative[], ...types: string[]): boolean =>
+  level.some(({ def }) => types.includes(def.type))
+
+/** Lists, sections and `{ file: … }` for a secret, written in brackets: all other text stays text where text is taken. */
+const isBracketed = (text: string, level: readonly Alternative[]): boolean =>
+  (text.startsWith('[') && takes(level, 'array')) ||
+  (text.startsWith('{') && (takes(level, 'object', 'record') || isSecret(level)))
+
 const readAs = (text: string, level: readonly Alternative[]): unknown => {
   // An empty variable is a setting that was not written.
   if (text === '') return undefined
-  const asText = level.length === 0 || takesText(level)
+  const anything = level.length === 0 || takes(level, 'lazy', 'unknown', 'any')
+  if ((anything || takesText(level)) && !isBracketed(text.trim(), level)) return text
   try {
     const value: unknown = parse(text)
-    if (typeof value === 'object' && value !== null) return asText && !takesMore(level) ? text : value
-    return asText ? text : value
+    return isSecret(level) && !Array.isArray(value) && fileOf(value) === undefined ? text : value
   } catch {
     return text
   }
 }
-
-/** Lists, sections, and secrets, which `{ file: … }` may stand for. */
-const takesMore = (level: readonly Alternative[]): boolean =>
-  isSecret(level) || level.some(({ def }) => ['array', 'object', 'record'].includes(def.type))
 
 const fileOf = (value: unknown): string | undefined => {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, 'file')) return undefined

@@ -13,13 +13,13 @@ export class Substituted {
   }
 }
 
-const PLACEHOLDER = /\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}\n]*))?\}/g
+const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}\n]*))?\}/g
 /** Private-use characters that stand for a placeholder while YAML is read: plain scalars may hold them everywhere. */
 const MARK = /\uE000(\d+)\uE001/g
 
 interface Placeholder {
-  readonly escaped: boolean
-  readonly name: string
+  /** Absent: the escape of `${`. */
+  readonly name: string | undefined
   readonly standard: string | undefined
   readonly original: string
 }
@@ -28,8 +28,8 @@ type Env = Readonly<Record<string, string | undefined>>
 
 const hide = (text: string): { marked: string; placeholders: Placeholder[] } => {
   const placeholders: Placeholder[] = []
-  const marked = text.replace(PLACEHOLDER, (original, dollar: string, name: string, standard: string | undefined) => {
-    placeholders.push({ escaped: dollar !== '', name, standard, original })
+  const marked = text.replace(PLACEHOLDER, (original, name: string | undefined, standard: string | undefined) => {
+    placeholders.push({ name, standard, original })
     return `\uE000${placeholders.length - 1}\uE001`
   })
   return { marked, placeholders }
@@ -71,7 +71,7 @@ export const readText = (text: string, name: string, env: Env): Read => {
     const text = scalar.replace(MARK, (mark, index: string) => {
       const placeholder = placeholders[Number(index)]
       if (!placeholder) return mark
-      if (placeholder.escaped) return placeholder.original.slice(1)
+      if (placeholder.name === undefined) return '${'
       // As in a shell: `:-` also stands in for an empty variable.
       const value = env[placeholder.name] || (placeholder.standard ?? env[placeholder.name])
       if (value === undefined)

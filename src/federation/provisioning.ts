@@ -11,7 +11,12 @@ import type { IdentityProvider, Mapping } from '#kernel/records/provider.ts'
 import { accountInputOf, type Draft, draftOf, isEmail, refreshed } from './profile.ts'
 
 export type Provisioned =
-  | { readonly outcome: 'known' | 'created' | 'linked'; readonly accountId: string }
+  | {
+      readonly outcome: 'known' | 'created' | 'linked'
+      readonly accountId: string
+      /** What the mapping made of the provider's claims, for the trace. */
+      readonly draft?: Draft
+    }
   /** Ask the newcomer once, then call again with `email`. */
   | { readonly outcome: 'needs-email'; readonly draft: Draft }
   | { readonly outcome: 'refused'; readonly code: FaultCode }
@@ -129,7 +134,9 @@ export const createProvisioning = (ground: Ground): Provisioning => ({
     const draft = draftOf(provider, await mappingOf(ground, provider), identity)
     const link = await links.get(id, identity.uid)
     const account = link && (await accounts.get(link.accountId))
-    if (account) return welcomeBack(ground, provider, account, draft)
-    return welcome(ground, provider, newcomer, draft)
+    const outcome = account
+      ? await welcomeBack(ground, provider, account, draft)
+      : await welcome(ground, provider, newcomer, draft)
+    return outcome.outcome === 'refused' ? outcome : { ...outcome, draft }
   },
 })

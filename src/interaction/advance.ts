@@ -3,6 +3,7 @@ import { confirmedAcr } from '#federation/discovery.ts'
 import type { Ctx } from '#http/context.ts'
 import { textsFor } from '#http/language.ts'
 import { seeOther } from '#http/route.ts'
+import { requestedAcr } from '#kernel/acr.ts'
 import { type FaultCode, faults, isFault } from '#kernel/faults.ts'
 import type { Wish } from '#kernel/identity.ts'
 import type { Interaction, InteractionResult } from '#kernel/ports.ts'
@@ -107,19 +108,31 @@ export const showMethod = (
   )
 }
 
+/** The values that the relying party asked for and that are this provider's own, for it to confirm. */
+const acrsFor = async (world: InteractionWorld, { params }: Interaction, id: string): Promise<readonly string[]> => {
+  const provider = await world.records.providers.get(id)
+  return requestedAcr(params).values.filter((value) => provider?.acrs.includes(value))
+}
+
 const leave = async (world: InteractionWorld, ctx: Ctx, login: Login, provider: string) => {
-  const { interaction, reference, journey } = login
+  const { interaction, reference, journey, plan } = login
+  const acrValues = await acrsFor(world, interaction, provider)
+  const wish = {
+    ...wishOf(interaction, textsFor(ctx, world.messages).lang),
+    ...(acrValues.length > 0 && { acrValues }),
+  }
+  if (journey.picked !== provider) world.trace.add(reference, 'chosen', { by: plan.by, provider })
   try {
     const [departure] = await Promise.all([
-      world.federation.depart({
-        provider,
-        uid: interaction.uid,
-        wish: wishOf(interaction, textsFor(ctx, world.messages).lang),
-        reference,
-      }),
+      world.federation.depart({ provider, uid: interaction.uid, wish, reference }),
       remember(world, login, { ...journey, picked: provider, departed: provider }),
     ])
-    world.trace.add(reference, 'departed', { provider, to: departure.url.origin })
+    const { origin, pathname, searchParams } = departure.url
+    world.trace.add(reference, 'departed', {
+      provider,
+      to: `${origin}${pathname}`,
+      sent: Object.fromEntries(searchParams),
+    })
     if (departure.go === 'redirect') return seeOther(ctx, departure.url.href)
     world.view(ctx, 'auto-post', { url: departure.url.href, fields: departure.fields, provider })
   } catch (error) {

@@ -6,7 +6,7 @@ import type { Identity } from '#kernel/identity.ts'
 import { randomToken } from '#kernel/random.ts'
 import { advance, stumble } from './advance.ts'
 import { type InteractionWorld, type Login, remember } from './login.ts'
-import { passProvider } from './return.ts'
+import { passProvider, traceProvisioned } from './return.ts'
 
 interface Pending {
   readonly uid: string
@@ -65,7 +65,7 @@ export const answerEmail = async (
     identity: pending.identity,
     email: { address: parsed.data, verified: false },
   })
-  world.trace.add(login.reference, 'provisioned', { ...outcome })
+  traceProvisioned(world, login, outcome)
   if (outcome.outcome === 'refused') return stumble(world, ctx, after, pending.provider, outcome.code)
   if (outcome.outcome === 'needs-email') throw new Fault('internal', { reason: 'address asked twice' })
   await passProvider(world, ctx, after, {

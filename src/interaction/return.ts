@@ -3,6 +3,7 @@
  * posts come without): it verifies, stores the outcome under a one-time handle and sends the browser to the interaction,
  * where the cookie proves that it is the same browser (ENGINE 12; against login CSRF, RFC 9700 4.7).
  */
+import type { Provisioned } from '#federation/provisioning.ts'
 import type { Ctx } from '#http/context.ts'
 import type { Fields } from '#http/form.ts'
 import { type Route, seeOther } from '#http/route.ts'
@@ -53,6 +54,17 @@ export const callbackRoutes = (world: InteractionWorld): Route[] =>
     ...(method === 'post' && { crossSite: true as const }),
     run: (ctx: Ctx, fields: Fields) => arrive(world, ctx, fields),
   }))
+
+/** How the provider's claims were named, and what became of the person. */
+export const traceProvisioned = (world: InteractionWorld, login: Login, provisioned: Provisioned): void => {
+  const { outcome } = provisioned
+  if (outcome !== 'refused') world.trace.add(login.reference, 'mapped', { ...provisioned.draft })
+  const decided =
+    outcome === 'refused'
+      ? { fault: provisioned.code }
+      : 'accountId' in provisioned && { account: provisioned.accountId }
+  world.trace.add(login.reference, 'provisioned', { outcome, ...decided })
+}
 
 /** The person is verified and known: the step is passed. */
 export const passProvider = async (
@@ -108,12 +120,12 @@ export const continueLogin = async (
     uid: identity.uid,
     acr: identity.acr,
     amr: identity.amr,
-    claims: Object.keys(identity.claims),
+    claims: identity.claims,
   })
   const provider = await world.records.providers.get(id)
   if (!provider?.enabled) throw new Fault('upstream.misconfigured', { provider: id })
   const provisioned = await world.provisioning.provision({ provider: id, identity })
-  world.trace.add(login.reference, 'provisioned', { ...provisioned })
+  traceProvisioned(world, login, provisioned)
   if (provisioned.outcome === 'needs-email') return welcomeNewcomer(world, ctx, login, { provider: id, identity })
   if (provisioned.outcome === 'refused') return stumble(world, ctx, login, id, provisioned.code)
   await passProvider(world, ctx, login, { provider: id, identity, accountId: provisioned.accountId })

@@ -28,8 +28,8 @@ export interface Seams {
   acr(ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined
   /** Requests with prompt=none that may travel to a provider which is asked passively too. */
   isPassiveTrip(ctx: object): boolean
-  /** May answer a refresh token that was used a moment ago; throws then. */
-  forgive(value: string, clientId: string | undefined): Promise<void>
+  /** May answer a refresh token that was used a moment ago, `usedAt` epoch seconds; throws then. */
+  forgive(value: string, clientId: string | undefined, usedAt: number): Promise<void>
 }
 
 /** Members that the published types of sessions and tokens leave out. */
@@ -194,8 +194,9 @@ export class Engine extends Base {
         static override async find<T>(...given: [string, object?]): Promise<T | undefined> {
           const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
           const token = await find.apply(RefreshToken, given)
-          const { consumed, clientId } = (token ?? {}) as { consumed?: unknown; clientId?: string }
-          if (consumed && running()?.route === 'token') await seams.forgive(given[0], clientId)
+          const { consumed, clientId, jkt } = (token ?? {}) as { consumed?: number; clientId?: string; jkt?: string }
+          // A bound token was not proved yet at this point, so it is not forgiven.
+          if (consumed && !jkt && running()?.route === 'token') await seams.forgive(given[0], clientId, consumed)
           return token
         }
       }

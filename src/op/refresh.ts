@@ -5,7 +5,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import Provider, { errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Box } from '#artifacts/box.ts'
-import type { Clock } from '#kernel/clock.ts'
+import { type Clock, epochSeconds } from '#kernel/clock.ts'
 
 const MODEL = 'RefreshAnswer'
 /** How long the loser of a race waits for the winner's answer. */
@@ -21,8 +21,8 @@ interface Answer {
 class Repeated extends errors.InvalidGrant {}
 
 export interface RefreshGrace {
-  /** A refresh token was found consumed. Throws to answer again. */
-  forgive(value: string, clientId: string | undefined): Promise<void>
+  /** A refresh token was found consumed, `at` epoch seconds. Throws to answer again. */
+  forgive(value: string, clientId: string | undefined, at: number): Promise<void>
   /** A refresh token was redeemed by somebody else this moment. Throws to answer again. */
   pardon(model: string, value: string): Promise<void>
   /** After the engine: keeps a fresh answer, or puts the repeated one in place. */
@@ -48,18 +48,22 @@ export const createRefreshGrace = (box: Box, clock: Clock, grace: number): Refre
     return true
   }
 
+  /** The winner may still be at work. Throws when its answer comes in time. */
+  const awaitAnswer = async (value: string): Promise<void> => {
+    const until = clock.now() + PATIENCE_MS
+    while (clock.now() < until) {
+      if (await answer(value)) throw new Repeated('answered before')
+      await wait(STEP_MS)
+    }
+  }
+
   return {
-    async forgive(value, clientId) {
-      if (clientId === Provider.ctx?.oidc.client?.clientId && (await answer(value)))
-        throw new Repeated('answered before')
+    async forgive(value, clientId, at) {
+      const mine = clientId !== undefined && clientId === Provider.ctx?.oidc.client?.clientId
+      if (mine && epochSeconds(clock) - at <= grace) await awaitAnswer(value)
     },
     async pardon(model, value) {
-      if (model !== 'RefreshToken') return
-      const until = clock.now() + PATIENCE_MS
-      while (clock.now() < until) {
-        if (await answer(value)) throw new Repeated('answered before')
-        await wait(STEP_MS)
-      }
+      if (model === 'RefreshToken') await awaitAnswer(value)
     },
     async settle(ctx) {
       const { client, params } = ctx.oidc

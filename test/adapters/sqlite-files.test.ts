@@ -14,7 +14,6 @@ import { artifactSchema } from '#adapters/sqlite/schema.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
-
 import { body, folder, key, message, newPath, start, store, unavailable, world } from './sqlite-world.ts'
 
 describe('sqlite: files and versions', () => {

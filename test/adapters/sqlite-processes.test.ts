@@ -5,7 +5,6 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import { openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { sha256 } from '#kernel/random.ts'
-
 import { body, goAll, message, newPath, rowCount, start, store, together, world } from './sqlite-world.ts'
 
 describe('sqlite: several processes', () => {

@@ -1,3 +1,4 @@
+/** What the tests of the embedded store share: files of their own, a clock, other processes. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -9,7 +9,6 @@ import { sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { busContract } from '#test/contracts/bus.ts'
 import { directoryContract } from '#test/contracts/directory.ts'
-
 import { body, clock, key, newPath, rowCount, skip, store, world } from './sqlite-world.ts'
 
 artifactStoreContract('sqlite', {

@@ -28,9 +28,15 @@ export const all = async (store: ArtifactStore) => {
 }
 export const count = <T>(values: readonly T[], value: T): number => values.filter((one) => one === value).length
 
-/** A row without what the store may add or leave undefined, in comparable form. */
-export const plain = ({ revision: _, ...rest }: ArtifactRow): unknown =>
-  JSON.parse(
-    JSON.stringify(rest, (_name, value) => (value?.type === 'Buffer' ? value.data : value)),
-    (_name, value) => (value !== null && typeof value === 'object' && '0' in value ? Object.values(value) : value),
+const hex = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(hex)
+  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value
+}
+
+/** A row in comparable form: without its revision and what is undefined, bytes in hexadecimal. */
+export const plain = ({ revision: _, ...rest }: ArtifactRow): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(rest)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, hex(value)]),
   )

@@ -2,10 +2,11 @@
  * The OpenID Provider on real SQLite files and a real socket, with interactions that answer themselves: what the guards
  * of ENGINE 16 run against. The person at the browser is a function.
  */
-import { createServer } from 'node:http'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after, before } from 'node:test'
 import { z } from 'zod'
 import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { createBox } from '#artifacts/box.ts'
@@ -91,6 +92,16 @@ export interface HouseOptions {
   readonly wrap?: (store: ArtifactStore) => ArtifactStore
   readonly options?: Partial<OpOptions>
 }
+
+/** A store that does some things differently. */
+export const overriding = (store: ArtifactStore, other: Partial<ArtifactStore>): ArtifactStore =>
+  new Proxy(store, {
+    get(target, name) {
+      const own = Reflect.get(other, name) as unknown
+      const value = own ?? (Reflect.get(target, name) as unknown)
+      return typeof value === 'function' && own === undefined ? value.bind(target) : value
+    },
+  })
 
 interface Ending {
   after(close: () => Promise<void>): void
@@ -202,4 +213,20 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
     await rm(folder, { recursive: true, force: true })
   })
   return house
+}
+
+/** One house for all tests of a suite. @param make may take its time; @returns the house, once the tests run */
+export const suiteHouse = (make: () => HouseOptions | Promise<HouseOptions>): (() => House) => {
+  const endings: (() => Promise<void>)[] = []
+  let house: House | undefined
+  before(async () => {
+    house = await openHouse({ after: (close) => void endings.push(close) }, await make())
+  })
+  after(async () => {
+    for (const close of endings) await close()
+  })
+  return () => {
+    if (!house) throw new TypeError('the house is not open yet')
+    return house
+  }
 }

@@ -1,59 +1,55 @@
 /** What may be used once is used once, however many ask at the same moment; whoever asks twice ends the grant (DESIGN 3.3). */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { isActive, post, redeem, refresh, type Tokens, userinfo, Visitor } from './browser.ts'
-import { client, type House, openHouse } from './house.ts'
+import { client, openHouse, overriding, suiteHouse } from './house.ts'
 
 const ROUNDS = 40
 const AT_ONCE = 8
 
 /** Counts who won in the store itself. */
-const counting = (store: ArtifactStore, won: string[]): ArtifactStore => {
-  const watched: ArtifactStore = Object.create(store)
-  watched.redeem = async (model, key, nonce, at) => {
-    const outcome = await store.redeem(model, key, nonce, at)
-    if (outcome === 'won') won.push(`${model}:${Buffer.from(key).toString('hex')}`)
-    return outcome
-  }
-  watched.putOnce = async (model, key, expiresAt) => {
-    const first = await store.putOnce(model, key, expiresAt)
-    if (first) won.push(`${model}:${Buffer.from(key).toString('hex')}`)
-    return first
-  }
-  return watched
-}
+const counting = (store: ArtifactStore, won: string[]): ArtifactStore =>
+  overriding(store, {
+    redeem: async (model, key, nonce, at) => {
+      const outcome = await store.redeem(model, key, nonce, at)
+      if (outcome === 'won') won.push(`${model}:${Buffer.from(key).toString('hex')}`)
+      return outcome
+    },
+    putOnce: async (model, key, expiresAt) => {
+      const first = await store.putOnce(model, key, expiresAt)
+      if (first) won.push(`${model}:${Buffer.from(key).toString('hex')}`)
+      return first
+    },
+  })
 
 const succeeded = (answers: readonly Tokens[]) => answers.filter(({ status }) => status === 200)
 const parallel = <T>(ask: () => Promise<T>) => Promise.all(Array.from({ length: AT_ONCE }, ask))
 
 describe('redemption', () => {
-  let house: House
-  let keys: CryptoKeyPair
   const won: string[] = []
-  before(async (t) => {
-    keys = (await generateKeyPair('ES256', { extractable: true })) as CryptoKeyPair
-    house = await openHouse(t as never, {
-      wrap: (store) => counting(store, won),
-      resources: {
-        clients: [
-          client('web'),
-          client('robot', {
-            client_secret: undefined,
-            token_endpoint_auth_method: 'private_key_jwt',
-            jwks: { keys: [{ ...(await exportJWK(keys.publicKey)), alg: 'ES256' }] },
-            redirect_uris: [],
-            response_types: [],
-            grant_types: ['client_credentials'],
-          }),
-        ],
-      },
-    })
-  })
+  const keys = generateKeyPair('ES256', { extractable: true })
+  const open = suiteHouse(async () => ({
+    wrap: (store) => counting(store, won),
+    resources: {
+      clients: [
+        client('web'),
+        client('robot', {
+          client_secret: undefined,
+          token_endpoint_auth_method: 'private_key_jwt',
+          jwks: { keys: [{ ...(await exportJWK((await keys).publicKey)), alg: 'ES256' }] },
+          redirect_uris: [],
+          response_types: [],
+          grant_types: ['client_credentials'],
+        }),
+      ],
+    },
+  }))
 
   test(`of ${AT_ONCE} parallel redemptions of a code at most one succeeds, and the grant is dead afterwards`, async () => {
+    const house = open()
     const visitor = new Visitor(house)
     for (let round = 0; round < ROUNDS; round++) {
       const code = await visitor.code('web')
@@ -69,6 +65,7 @@ describe('redemption', () => {
   })
 
   test(`of ${AT_ONCE} parallel uses of a refresh token at most one succeeds, and nothing of the grant survives`, async () => {
+    const house = open()
     const visitor = new Visitor(house)
     for (let round = 0; round < ROUNDS; round++) {
       const code = await visitor.code('web', { scope: 'openid offline_access', prompt: 'consent' })
@@ -86,6 +83,7 @@ describe('redemption', () => {
   })
 
   test(`of ${AT_ONCE} parallel uses of a client assertion exactly one is accepted`, async () => {
+    const house = open()
     for (let round = 0; round < ROUNDS; round++) {
       const assertion = await new SignJWT({ jti: randomUUID() })
         .setProtectedHeader({ alg: 'ES256' })
@@ -94,7 +92,7 @@ describe('redemption', () => {
         .setAudience(house.issuer)
         .setIssuedAt()
         .setExpirationTime('1m')
-        .sign(keys.privateKey)
+        .sign((await keys).privateKey)
       won.length = 0
       const answers = await parallel(() =>
         post(house, '/token', {
@@ -111,6 +109,7 @@ describe('redemption', () => {
   })
 
   test('a code that is presented again later kills the tokens that it gave, and says so in the audit trail', async () => {
+    const house = open()
     const visitor = new Visitor(house)
     const code = await visitor.code('web', { scope: 'openid offline_access', prompt: 'consent' })
     const tokens = await redeem(house, 'web', code)
@@ -128,6 +127,7 @@ describe('redemption', () => {
   })
 
   test('a used refresh token kills its successor', async () => {
+    const house = open()
     const visitor = new Visitor(house)
     const code = await visitor.code('web', { scope: 'openid offline_access', prompt: 'consent' })
     const first = await redeem(house, 'web', code)
@@ -140,6 +140,7 @@ describe('redemption', () => {
   })
 
   test('revoking one access token ends that one; revoking the refresh token ends all', async () => {
+    const house = open()
     const visitor = new Visitor(house)
     const code = await visitor.code('web', { scope: 'openid offline_access', prompt: 'consent' })
     const first = await redeem(house, 'web', code)
@@ -152,6 +153,7 @@ describe('redemption', () => {
   })
 
   test('a pushed request gives one code', async () => {
+    const house = open()
     const visitor = new Visitor(house)
     await visitor.code('web')
     const fields = { response_type: 'code', scope: 'openid', redirect_uri: 'https://rp.example/cb', client_id: 'web' }
