@@ -48,10 +48,14 @@ const tierOf = (file: string): string => {
   return Object.entries(tiers).find(([, tier]) => tier.folders.includes(folder))?.[0] ?? 'rules'
 }
 
-/** Reads what scripts/counts.ts wrote; a file that ended before its summary counts as one failure. */
+/**
+ * Reads what scripts/counts.ts wrote. A file that ended before its summary, or that holds no test, counts as one failure;
+ * one whose suites are skipped as a whole as one skipped test.
+ */
 const readCounts = (path: string, ended: boolean): Result => {
   try {
-    const { passed, failed, cancelled, skipped, todo } = JSON.parse(readFileSync(path, 'utf8').trim())
+    const { tests, suites, passed, failed, cancelled, skipped, todo } = JSON.parse(readFileSync(path, 'utf8').trim())
+    if (tests === 0 && suites > 0 && ended) return { passed: 0, failed: 0, skipped: 1 }
     const broken = failed + cancelled === 0 && !ended ? 1 : 0
     return { passed, failed: failed + cancelled + broken, skipped: skipped + todo }
   } catch {
@@ -156,4 +160,4 @@ for (const [name, tier] of Object.entries(tiers)) {
 rmSync(scratch, { recursive: true, force: true })
 if (files.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
-process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+process.exitCode = total.failed > 0 || files.length === 0 ? 1 : 0

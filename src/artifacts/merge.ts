@@ -65,16 +65,26 @@ const mergeResources = (a: Record<string, string> = {}, b: Record<string, string
     [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, words(a[name], b[name]).join(' ')]),
   )
 
-/** A grant that a parallel request wrote too: what either was allowed stays allowed, both came from the same person. */
+/** Declined by them, and not allowed by us. */
+const stillDeclined = (theirs: Allowed | undefined, allowed: Allowed | undefined): Allowed | undefined => {
+  if (!theirs) return undefined
+  const scope = words(theirs.scope).filter((word) => !words(allowed?.scope).includes(word))
+  const claims = theirs.claims?.filter((claim) => !allowed?.claims?.includes(claim)) ?? []
+  return { ...(scope.length > 0 && { scope: scope.join(' ') }), ...(claims.length > 0 && { claims }) }
+}
+
+/**
+ * A grant that a parallel request wrote too: what either was allowed stays allowed, both came from the same person.
+ * Where one allows what the other declined, ours is the newer word.
+ */
 export const mergeGrant = (ours: AdapterPayload, theirs: AdapterPayload): AdapterPayload => {
   const [a, b] = [ours as GrantPayload, theirs as GrantPayload]
   const merged: GrantPayload = { ...theirs, ...ours, openid: mergeAllowed(a.openid, b.openid) }
   if (a.resources || b.resources) merged.resources = mergeResources(a.resources, b.resources)
+  const declined = mergeAllowed(a.rejected?.openid, stillDeclined(b.rejected?.openid, a.openid))
+  const resources = mergeResources(a.rejected?.resources, b.rejected?.resources)
   if (a.rejected || b.rejected)
-    merged.rejected = {
-      openid: mergeAllowed(a.rejected?.openid, b.rejected?.openid),
-      resources: mergeResources(a.rejected?.resources, b.rejected?.resources),
-    }
+    merged.rejected = { openid: declined, ...(Object.keys(resources).length > 0 && { resources }) }
   return merged
 }
 

@@ -51,7 +51,7 @@ export const alternativesOf = (schema: Schema, inherited: Meta = {}, optional = 
 }
 
 /** The schemas below one alternative. */
-export const childOf = ({ def }: Alternative, key: PropertyKey): Schema | undefined => {
+const childOf = ({ def }: Alternative, key: PropertyKey): Schema | undefined => {
   if (def.type === 'object') return def.shape && Object.hasOwn(def.shape, key) ? def.shape[String(key)] : def.catchall
   if (def.type === 'array') return def.element
   return def.type === 'record' ? def.valueType : undefined
@@ -60,16 +60,16 @@ export const childOf = ({ def }: Alternative, key: PropertyKey): Schema | undefi
 /** Notes that hold for everything below. */
 const handedDown = ({ meta }: Alternative): Meta => (meta.secret ? { secret: true } : {})
 
-/** What may be at a path. Empty: nothing is known of it. */
+/** What may be one step below a place. Empty: nothing is known of it. */
+export const below = (level: readonly Alternative[], key: PropertyKey): Alternative[] =>
+  level.flatMap((alternative) => {
+    const child = childOf(alternative, key)
+    return child ? alternativesOf(child, handedDown(alternative)) : []
+  })
+
+/** What may be at a path. */
 export const alternativesAt = (root: Schema, path: readonly PropertyKey[]): Alternative[] =>
-  path.reduce<Alternative[]>(
-    (level, key) =>
-      level.flatMap((alternative) => {
-        const child = childOf(alternative, key)
-        return child ? alternativesOf(child, handedDown(alternative)) : []
-      }),
-    alternativesOf(root),
-  )
+  path.reduce<Alternative[]>(below, alternativesOf(root))
 
 /** The names that an object at this place may have. */
 export const keysOf = (level: readonly Alternative[]): string[] => [

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { z } from 'zod'
 import { joined, type Mistake } from './mistakes.ts'
-import { type Alternative, alternativesAt, isSecret, takesScalar, takesText } from './schema-walk.ts'
+import { type Alternative, alternativesOf, below, isSecret, takesScalar, takesText } from './schema-walk.ts'
 import { Substituted } from './source-text.ts'
 
 type Path = readonly PropertyKey[]
@@ -58,8 +58,7 @@ const readSecret = (path: Path, file: string): { value?: string; mistake?: Mista
 export const settle = (schema: z.ZodType, tree: unknown): { value: unknown; mistakes: Mistake[] } => {
   const mistakes: Mistake[] = []
 
-  const walk = (value: unknown, path: Path): unknown => {
-    const level = alternativesAt(schema, path)
+  const walk = (value: unknown, path: Path, level: readonly Alternative[]): unknown => {
     const plain = value instanceof Substituted ? readAs(value.text, level) : value
     const file = isSecret(level) ? fileOf(unwrapText(plain)) : undefined
     if (file !== undefined) {
@@ -69,12 +68,15 @@ export const settle = (schema: z.ZodType, tree: unknown): { value: unknown; mist
     }
     // `clients:` with nothing below it.
     if (plain === null && level.length > 0 && !takesScalar(level)) return undefined
-    if (Array.isArray(plain)) return plain.map((item, index) => walk(item, [...path, index]))
+    if (Array.isArray(plain)) return plain.map((item, index) => walk(item, [...path, index], below(level, index)))
     if (typeof plain !== 'object' || plain === null) return plain
-    const entries = Object.entries(plain).map(([key, item]): [string, unknown] => [key, walk(item, [...path, key])])
+    const entries = Object.entries(plain).map(([key, item]): [string, unknown] => [
+      key,
+      walk(item, [...path, key], below(level, key)),
+    ])
     return Object.fromEntries(entries.filter(([, item]) => item !== undefined))
   }
-  return { value: walk(tree, []), mistakes }
+  return { value: walk(tree, [], alternativesOf(schema)), mistakes }
 }
 
 /** `{ file: ${HOME}/secret }` */

@@ -2,19 +2,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { stringify } from 'yaml'
 import type { z } from 'zod'
-import { type Alternative, alternativesAt, alternativesOf, childOf, isSecret } from './schema-walk.ts'
+import { type Alternative, alternativesAt, alternativesOf, below, isSecret } from './schema-walk.ts'
 
 /** So that reading puts no variable in. */
 const escaped = (text: string): string => text.replaceAll('${', '$${')
 
 const isEmpty = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && Object.keys(value).length === 0
-
-const below = (level: readonly Alternative[], key: PropertyKey): Alternative[] =>
-  level.flatMap((alternative) => {
-    const child = childOf(alternative, key)
-    return child ? alternativesOf(child) : []
-  })
 
 const isDefault = (value: unknown, level: readonly Alternative[]): boolean =>
   level.length > 0 && level.every(({ meta }) => 'default' in meta && isDeepStrictEqual(meta.default, value))

@@ -162,6 +162,14 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
       const key = `oauth.${out.error}`
       const { client, ways = [home] } = ctx.state
       const reference = named(ctx)
+      // The engine's own events tell why; this line ties them to what the person reads aloud.
+      log.info('page.error', {
+        rid: ctx.state.rid,
+        reference,
+        error: out.error,
+        description: out.error_description,
+        status,
+      })
       view(
         ctx,
         'error',

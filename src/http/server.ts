@@ -33,6 +33,7 @@ const REQUEST_MS = 30_000
 /** Longer than the idle time of common load balancers (60 s), so that they close first and never meet a closed socket. */
 const KEEP_ALIVE_MS = 65_000
 const POLL_MS = 50
+const HANDSHAKE_MS = 10_000
 
 const limits = (requestMs: number): ServerOptions => ({
   // Request line and headers together: a target of MOST_URL must arrive, to be answered 414 with its page.
@@ -70,6 +71,7 @@ const create = (
           cert: tls.cert,
           key: tls.key,
           minVersion: 'TLSv1.2',
+          handshakeTimeout: HANDSHAKE_MS,
           ...(tls.clientCa !== undefined && { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }),
         },
         handle,
@@ -103,7 +105,9 @@ export const listen = async (
     handler(req, res)
   }, options)
   server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-    silent.add(socket)
+    // A handshake that ends after the door was shut.
+    if (draining) socket.destroy()
+    else silent.add(socket)
     socket.once('close', () => silent.delete(socket))
   })
   server.on('clientError', refuse)

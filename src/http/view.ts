@@ -25,7 +25,21 @@ export interface ViewOptions {
   readonly csrf: Csrf
 }
 
-const LOCALS = ['page', 't', 'csrf', 'asset', 'home', 'host', 'link', 'image', 'plain', 'monogram', 'hue', 'sentence']
+const LOCALS = [
+  'page',
+  't',
+  'csrf',
+  'asset',
+  'home',
+  'host',
+  'link',
+  'target',
+  'image',
+  'plain',
+  'monogram',
+  'hue',
+  'sentence',
+]
 const MOST_NAME = 80
 /** How many tints the stylesheet has for monograms. */
 const HUES = 8
@@ -45,6 +59,9 @@ export const link = (url: string | undefined): string | undefined => {
   const parsed = url !== undefined && URL.canParse(url) ? new URL(url) : undefined
   return parsed && (parsed.protocol === 'https:' || parsed.protocol === 'http:') ? parsed.href : undefined
 }
+
+/** Where a way on leads: a path of ours, or a foreign address that may be linked to. */
+export const target = (href: string): string | undefined => (/^\/(?![/\\])/.test(href) ? href : link(href))
 
 /** A foreign picture: a web address or an embedded bitmap or drawing. */
 export const image = (url: string | undefined): string | undefined =>
@@ -89,6 +106,7 @@ export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOp
     home: `${base}/`,
     host,
     link,
+    target,
     image,
     plain,
     monogram,

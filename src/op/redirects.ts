@@ -3,6 +3,8 @@
 const MOST_URIS = 20
 const MOST_LENGTH = 2048
 const MOST_TEXT = 256
+/** Schemes that a browser runs or shows itself instead of leaving. */
+const executed = new Set(['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:', 'view-source:'])
 const loopbacks = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 type Metadata = Readonly<Record<string, unknown>>
@@ -37,6 +39,8 @@ const redirectFault = (value: unknown, native: boolean): string | undefined => {
   if (wrong) return wrong
   const url = new URL(value as string)
   if (url.hash !== '' || (value as string).includes('#')) return 'must not contain a fragment'
+  if (executed.has(url.protocol)) return 'must not use this scheme'
+  if (!native && url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be a web address'
   if (!native && url.protocol === 'http:' && !loopbacks.has(url.hostname))
     return 'must use https, or http on a loopback address'
   return undefined

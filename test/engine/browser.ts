@@ -87,7 +87,8 @@ export interface Tokens {
   readonly [member: string]: unknown
 }
 
-const basic = (clientId: string) => `Basic ${Buffer.from(`${clientId}:${clientId}-secret-0123456789`).toString('base64')}`
+const basic = (clientId: string) =>
+  `Basic ${Buffer.from(`${clientId}:${clientId}-secret-0123456789`).toString('base64')}`
 
 /** A form POST as a client; `as` is authenticated by client_secret_basic. */
 export const post = async (
@@ -106,13 +107,21 @@ export const post = async (
   return { ...(text ? (JSON.parse(text) as object) : {}), status: response.status }
 }
 
-export const redeem = (house: House, clientId: string, code: string, over: Record<string, string> = {}): Promise<Tokens> =>
+export const redeem = (
+  house: House,
+  clientId: string,
+  code: string,
+  over: Record<string, string> = {},
+): Promise<Tokens> =>
   post(house, '/token', { grant_type: 'authorization_code', code, redirect_uri: redirectUri, ...over }, clientId)
 
 export const refresh = (house: House, clientId: string, refresh_token: string): Promise<Tokens> =>
   post(house, '/token', { grant_type: 'refresh_token', refresh_token }, clientId)
 
-export const userinfo = async (house: House, token: string): Promise<{ status: number; claims: Record<string, unknown> }> => {
+export const userinfo = async (
+  house: House,
+  token: string,
+): Promise<{ status: number; claims: Record<string, unknown> }> => {
   const response = await fetch(new URL('/userinfo', house.issuer), { headers: { authorization: `Bearer ${token}` } })
   return { status: response.status, claims: (await response.json()) as Record<string, unknown> }
 }

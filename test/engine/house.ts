@@ -39,7 +39,9 @@ export const client = (client_id: string, over: Record<string, unknown> = {}) =>
   })
 
 export const provider = (id: string, over: Record<string, unknown> = {}) =>
-  providerBase.loose().parse({ id, protocol: 'oidc', oidc: {}, ...over }) as unknown as Resources['identityProviders'][number]
+  providerBase
+    .loose()
+    .parse({ id, protocol: 'oidc', oidc: {}, ...over }) as unknown as Resources['identityProviders'][number]
 
 export const acr = (over: Record<string, unknown>) => acrRecord.parse(over)
 

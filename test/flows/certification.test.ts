@@ -5,6 +5,7 @@ import { Browser, type Page } from '#test/world/browser.ts'
 import {
   APP,
   alice,
+  asAlice,
   authorizationUrl,
   basicAuth,
   CALLBACK,
@@ -81,7 +82,7 @@ describe('what certification tries', () => {
   const signIn = async (browser: Browser, more: Record<string, string> = {}): Promise<Page> => {
     const login = await browser.open(authorizationUrl(op.issuer, more))
     assert.match(login.body, /id="page-login"/)
-    const back = await browser.submit(login, '#continue', alice)
+    const back = await browser.submit(login, '#continue', asAlice)
     assert.equal(back.url.origin, APP, back.body)
     return back
   }
@@ -197,7 +198,7 @@ describe('what certification tries', () => {
   test('form_post answers by a form of the provider', async () => {
     const browser = fresh()
     const login = await browser.open(authorizationUrl(op.issuer, { response_mode: 'form_post' }))
-    const page = await browser.submit(login, '#continue', alice)
+    const page = await browser.submit(login, '#continue', asAlice)
     assert.equal(page.status, 200)
     assert.match(page.body, new RegExp(`action="${CALLBACK}"`))
     assert.match(page.body, /name="code"/)
@@ -375,7 +376,7 @@ describe('what certification tries', () => {
   test('refresh, introspection and revocation', async () => {
     const browser = fresh()
     const login = await browser.open(authorizationUrl(op.issuer, { scope: 'openid offline_access', prompt: 'consent' }))
-    const page = await browser.submit(login, '#continue', alice)
+    const page = await browser.submit(login, '#continue', asAlice)
     const back = page.body.includes('page-consent') ? await browser.submit(page, '#allow') : page
     const { body } = await redeem(op.issuer, answer(back).get('code') ?? '')
     assert.ok(body.refresh_token, JSON.stringify(body))
@@ -404,7 +405,10 @@ describe('what certification tries', () => {
   test('a refresh token presented twice kills the family', async () => {
     const browser = fresh()
     const login = await browser.open(authorizationUrl(op.issuer, { scope: 'openid offline_access', prompt: 'consent' }))
-    const { body } = await redeem(op.issuer, answer(await browser.submit(login, '#continue', alice)).get('code') ?? '')
+    const { body } = await redeem(
+      op.issuer,
+      answer(await browser.submit(login, '#continue', asAlice)).get('code') ?? '',
+    )
     const refresh = async (token: string) => {
       const response = await fetch(`${op.issuer}/token`, {
         method: 'POST',
@@ -438,7 +442,7 @@ describe('what certification tries', () => {
     const login = await browser.open(
       `${op.issuer}/authorize?${new URLSearchParams({ client_id: 'web', request_uri: request_uri ?? '' })}`,
     )
-    const back = await browser.submit(login, '#continue', alice)
+    const back = await browser.submit(login, '#continue', asAlice)
     assert.equal(back.url.searchParams.get('state'), 'par')
   })
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { type Pair, signIn, startPair } from './upstream.ts'
-import { APP, alice, authorizationUrl, claimsOf, client, redeem } from './world.ts'
+import { APP, asAlice, authorizationUrl, claimsOf, client, redeem } from './world.ts'
 
 const browser = () => new Browser({ stopAt: ({ origin }) => origin === APP })
 const trusted = { clients: [client({ trusted: true })] }
@@ -62,7 +62,7 @@ describe('sign-in through an identity provider', () => {
     const other = browser()
     const login = await other.click(await other.open(start()), '[data-method=basic]')
     assert.match(login.body, /id="page-login"/)
-    const done = await other.submit(login, '#continue', alice)
+    const done = await other.submit(login, '#continue', asAlice)
     assert.equal(claimsOf((await redeem(pair.op.issuer, codeOf(done))).body.id_token ?? '').acr, 'basic')
   })
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { nora, type Pair, signIn, startPair } from './upstream.ts'
-import { APP, alice, authorizationUrl, claimsOf, client, redeem } from './world.ts'
+import { APP, alice, asAlice, authorizationUrl, claimsOf, client, redeem } from './world.ts'
 
 const browser = () => new Browser({ stopAt: ({ origin }) => origin === APP })
 const trusted = { clients: [client({ trusted: true })] }
@@ -56,7 +56,7 @@ describe('accounts from outside', () => {
     )
     const someone = browser()
     const local = await someone.open(authorizationUrl(pair.op.issuer, { acr_values: 'basic' }))
-    const own = await profileOf(pair, await someone.submit(local, '#continue', alice))
+    const own = await profileOf(pair, await someone.submit(local, '#continue', asAlice))
     const outside = await profileOf(pair, await arrive(pair, browser()))
     assert.equal(outside.sub, own.sub)
   })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { Browser } from '#test/world/browser.ts'
-import { APP, alice, authorizationUrl, claimsOf, type Gatehouse, redeem, startGatehouse } from './world.ts'
+import { APP, asAlice, authorizationUrl, claimsOf, type Gatehouse, redeem, startGatehouse } from './world.ts'
 
 const browser = () => new Browser({ stopAt: ({ origin }) => origin === APP })
 
@@ -16,7 +16,7 @@ describe('sign-in with a password', () => {
     const someone = browser()
     const login = await someone.open(authorizationUrl(op.issuer, { scope: 'openid profile email' }))
     assert.match(login.body, /id="page-login"/)
-    const consent = await someone.submit(login, '#continue', alice)
+    const consent = await someone.submit(login, '#continue', asAlice)
     assert.match(consent.body, /id="page-consent"/)
     const back = await someone.submit(consent, '#allow')
     assert.equal(back.url.origin, APP)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { type Pair, signIn, startPair } from './upstream.ts'
-import { APP, alice, authorizationUrl, client } from './world.ts'
+import { APP, asAlice, authorizationUrl, client } from './world.ts'
 
 const browser = () => new Browser({ stopAt: ({ origin }) => origin === APP })
 const arrived = (page: Page, state: string) => {
@@ -56,7 +56,7 @@ describe('recoverable sign-ins', () => {
     const someone = browser()
     const first = await someone.open(start({ state: 'tab-1' }))
     const second = await someone.open(authorizationUrl(pair.op.issuer, { acr_values: 'basic', state: 'tab-2' }))
-    arrived(await someone.submit(second, '#continue', alice), 'tab-2')
+    arrived(await someone.submit(second, '#continue', asAlice), 'tab-2')
     // The other tab began before anybody was signed in; it still ends, as whoever signs in there.
     const done = await signIn(someone, first)
     // Another person than the session's: the engine first ends that session, by a form that scripts submit.
@@ -84,8 +84,8 @@ describe('recoverable sign-ins', () => {
     const someone = browser()
     const choice = await someone.open(authorizationUrl(pair.op.issuer))
     const login = await someone.click(choice, '[data-method=basic]')
-    arrived(await someone.submit(login, '#continue', alice), 's1')
-    const stale = await someone.submit(login, '#continue', alice)
+    arrived(await someone.submit(login, '#continue', asAlice), 's1')
+    const stale = await someone.submit(login, '#continue', asAlice)
     assert.match(stale.body, /id="page-error"/)
     assert.ok(stale.status < 500)
     arrived(await someone.open(way(stale, /restart$/)), 's1')

@@ -58,6 +58,9 @@ export const alice = {
   claims: { name: 'Alice' },
 }
 
+/** What she types. */
+export const asAlice = { username: alice.username, password: alice.password }
+
 export const load = (written: Written) =>
   loadConfiguration({
     written,

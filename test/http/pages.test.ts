@@ -136,6 +136,14 @@ test('the client’s logo, policy and terms show on login, choice and consent', 
   }
 })
 
+test('ways on lead to paths of ours or web addresses only', async (t) => {
+  const hrefs = ['/a?b=1', 'https://app.example/x', '//evil.example', '/\\evil.example', 'javascript:alert(1)', 'x']
+  const ways = hrefs.map((href) => ({ href, label: 'way.restart' as const }))
+  const body = await render(t, 'error', { ...samples.error, ways })
+  const shown = [...body.matchAll(/<a class="button [^"]*" href="([^"]*)"/g)].map((match) => match[1])
+  assert.deepEqual(shown, ['/a?b=1', 'https://app.example/x'])
+})
+
 test('a very long name is cut, and direction overrides are taken out', async (t) => {
   const body = await render(t, 'login', { ...samples.login, client: { name: `\u202eevil\n${'a'.repeat(40_000)}` } })
   assert.ok(body.length < 8000)

@@ -72,6 +72,19 @@ describe('mod_auth_openidc logs in through Keycloak', { skip: noApache || noKeyc
     assert.equal(claim(second, 'name'), 'Frida Kahlo de Rivera')
   })
 
+  test('commands beside the server show one account, and the login step by step', async () => {
+    const accounts = JSON.parse(await gatehouse.command('account', 'list', '--json')) as { username: string }[]
+    assert.deepEqual(
+      accounts.map(({ username }) => username),
+      ['frida'],
+    )
+    const login = gatehouse.lines.find(({ event, type }) => event === 'audit' && type === 'login.succeeded')
+    const steps = JSON.parse(await gatehouse.command('trace', String(login?.reference), '--json')) as { step: string }[]
+    const names = steps.map(({ step }) => step)
+    for (const name of ['request', 'departed', 'arrived', 'provisioned', 'consented', 'finished'])
+      assert.ok(names.includes(name), `${name} in ${names}`)
+  })
+
   test('signing out at Apache ends the session here', async () => {
     const target = encodeURIComponent(`${apache.url}/out/`)
     const question = await browser.open(`${apache.url}/callback?logout=${target}`)
