@@ -10,6 +10,8 @@ import type { Contest, Operation, ServerName } from './operations.ts'
 import { cpuByThread, cpuOf, type Threads } from './processes.ts'
 
 export const WORKERS = 8
+/** A hash leaves time for few operations, and code that ran only a few times is not compiled yet. */
+const HASHED_WARM_UP = 4
 /** ms; work that a server puts off until after its answer is still counted. */
 const SETTLE = 150
 
@@ -195,11 +197,12 @@ export const measure = async (operation: Operation, sides: Sides, fixtures: Fixt
   const ours = teamOf(operation.gatehouse)
   const theirs = operation.bare && teamOf(operation.bare)
   const teams = theirs ? [ours, theirs] : [ours]
+  const slow = operation.gatehouse.hashed || operation.bare?.hashed
   try {
     for (const team of teams)
       await guarded(team, async () => {
         await team.prepare(fixtures)
-        await team.run(pace.warmUp)
+        await team.run(pace.warmUp * (slow ? HASHED_WARM_UP : 1))
       })
     for (let round = 0; round < pace.rounds; round++) {
       // Whoever comes second finds the machine warmer: take turns.

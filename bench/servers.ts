@@ -35,6 +35,9 @@ export const workDirectory = (): { readonly path: string; readonly remove: () =>
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
+/** Few, so that all of them are known to Gatehouse once it is warm; more than there are workers. */
+const ARRIVING = 16
+
 export interface BareOptions {
   readonly name: string
   readonly clients: readonly ClientFixture[]
@@ -53,7 +56,7 @@ export const bareServer = async (directory: string, fixtures: Fixtures, options:
     port,
     database: options.autoLogin ? ':memory:' : join(directory, `${options.name}.db`),
     clients: options.clients.map((client) => ({ ...client }) as BarePlan['clients'][number]),
-    people: fixtures.people,
+    people: options.autoLogin ? fixtures.people.slice(0, ARRIVING) : fixtures.people,
     jwks: {
       keys: [{ ...fixtures.key, use: 'sig', alg: 'RS256', kid: options.name } as BarePlan['jwks']['keys'][number]],
     },

@@ -12,7 +12,7 @@ import { root } from './tree.ts'
 
 const VERSION = '26.7.3'
 const ADMIN = { user: 'admin', password: 'loopback-only' }
-const START_MS = 180_000
+const START_MS = 300_000
 
 const cache = join(root, 'test/.cache')
 const home = join(cache, `keycloak-${VERSION}`)

@@ -2,47 +2,51 @@
  * `make docs`: the pictures in docs/images, taken of a running demo in Debian's Chromium. Every page light and dark, on
  * a desktop and on a phone, as `page-theme-size.png`; the README's three by the page's name alone.
  */
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { launch } from '#test/browser/chromium.ts'
 import { startDemo } from '#test/browser/demo.ts'
 import { askingDemo, gallery, type Houses, type Stop, visitStop } from '#test/browser/gallery.ts'
+import { withPalette } from './palette.ts'
 import { root } from './tree.ts'
 
 const folder = join(root, 'docs/images')
-const sizes = {
-  desktop: { width: 1280, height: 800 },
-  phone: { width: 390, height: 780 },
-} as const
-const themes = ['light', 'dark'] as const
-
-const shoot = async (page: Page, stop: Stop): Promise<void> => {
-  for (const [size, viewport] of Object.entries(sizes))
-    for (const colorScheme of themes) {
-      await page.setViewportSize(viewport)
-      await page.emulateMedia({ colorScheme })
-      const path = join(folder, `${stop.name}-${colorScheme}-${size}.png`)
-      await page.screenshot({ path, animations: 'disabled', caret: 'hide' })
-      console.log(path, statSync(path).size)
-    }
+const sizes: Readonly<Record<string, BrowserContextOptions>> = {
+  desktop: { viewport: { width: 1280, height: 800 } },
+  phone: { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
 }
+const themes = ['light', 'dark'] as const
+/** Shown by the README under their own names. */
+const inReadme: ReadonlySet<string> = new Set(['login', 'choose', 'consent'])
+/** So that the addresses on the pictures are those of `make run`. */
+const PORT = 3000
 
-const takeAll = async (browser: Browser, houses: Houses): Promise<void> => {
-  for (const stop of gallery.filter(({ pictured }) => pictured)) {
-    const context = await browser.newContext({ locale: 'en-GB', viewport: sizes.desktop })
-    const page = await context.newPage()
-    await visitStop(stop, page, houses)
-    await shoot(page, stop)
-    await context.close()
+const shoot = async (browser: Browser, stop: Stop, size: string, houses: Houses): Promise<void> => {
+  const context = await browser.newContext({ locale: 'en-GB', ...sizes[size] })
+  const page = await context.newPage()
+  await visitStop(stop, page, houses)
+  for (const colorScheme of themes) {
+    await page.emulateMedia({ colorScheme })
+    const picture = withPalette(await page.screenshot({ animations: 'disabled', caret: 'hide' }))
+    const names = [`${stop.name}-${colorScheme}-${size}`]
+    if (inReadme.has(stop.name) && colorScheme === 'light' && size === 'desktop') names.push(stop.name)
+    for (const name of names) writeFileSync(join(folder, `${name}.png`), picture)
+    console.log(`docs/images/${names[0]}.png  ${Math.ceil(picture.length / 1000)} kB`)
   }
+  await context.close()
 }
 
 if (import.meta.main) {
   mkdirSync(folder, { recursive: true })
-  const [usual, asking] = await Promise.all([startDemo(), startDemo(askingDemo)])
-  const browser = await launch()
-  await takeAll(browser, { usual, asking })
+  for (const file of readdirSync(folder)) rmSync(join(folder, file))
+  const [usual, asking, browser] = await Promise.all([
+    startDemo(undefined, { port: PORT }),
+    startDemo(askingDemo, { port: PORT + 10 }),
+    launch(),
+  ])
+  for (const stop of gallery.filter(({ pictured }) => pictured))
+    for (const size of Object.keys(sizes)) await shoot(browser, stop, size, { usual, asking })
   await browser.close()
   await Promise.all([usual.close(), asking.close()])
 }

@@ -5,13 +5,11 @@
  */
 import { randomUUID } from 'node:crypto'
 import Provider, { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
-import type { Shelf } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { hmac, sha256 } from '#kernel/random.ts'
-import type { Client } from '#kernel/records/client.ts'
 import type { Sealer } from '#kernel/seal.ts'
-import { createClientRows, type Report, type Vocabulary } from './client-rows.ts'
+import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
 import { mayBe } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
@@ -22,7 +20,7 @@ export interface EngineAdapterOptions {
   readonly store: ArtifactStore
   readonly sealer: Sealer
   readonly clock: Clock
-  readonly clients: Shelf<Client>
+  readonly clients: ClientShelf
   /** What the instance that asks accepts in client metadata. */
   readonly vocabulary: Vocabulary
   /** HMAC key for ids that could be guessed. */

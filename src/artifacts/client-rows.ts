@@ -4,7 +4,6 @@
  * are dropped here and reported.
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
-import type { Shelf } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Client } from '#kernel/records/client.ts'
 
@@ -23,6 +22,13 @@ export interface Vocabulary {
 }
 
 export type Report = (clientId: string, dropped: Readonly<Record<string, readonly string[]>>) => void
+
+/** Where client records are; the directory's shelf is one. The same object is answered as long as the record stands. */
+export interface ClientShelf {
+  get(id: string): Promise<Client | undefined>
+  put(value: Client): Promise<unknown>
+  remove(id: string): Promise<unknown>
+}
 
 type Metadata = Record<string, unknown>
 
@@ -102,7 +108,7 @@ const isAuthorization = (): boolean => ['authorization', 'resume'].includes(Prov
 
 /** @param given the shelf of clients, the vocabulary of the instance that asks, where to report what was dropped */
 export const createClientRows = (given: {
-  readonly clients: Shelf<Client>
+  readonly clients: ClientShelf
   readonly clock: Clock
   readonly vocabulary: Vocabulary
   readonly report: Report

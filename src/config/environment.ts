@@ -79,7 +79,7 @@ export const override = (tree: unknown, overrides: readonly Override[]): unknown
 const opened = (tree: unknown): unknown => {
   if (!(tree instanceof Substituted)) return tree
   try {
-    return parse(tree.text)
+    return parse(tree.text, { logLevel: 'error' })
   } catch {
     return undefined
   }

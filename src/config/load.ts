@@ -141,12 +141,13 @@ export const loadConfiguration = (given: Sources): Loaded => {
   const read = given.file === undefined ? { value: given.written, mistakes: [] } : readFile(given.file, given.env)
   const environment = readEnvironment(schema, given.env)
   const merged = override(layered(given.under, read.value) ?? {}, environment.overrides)
-  if (!isSection(merged))
+  const settled = settle(schema, merged)
+  if (!isSection(settled.value))
     throw new ConfigurationError([
+      ...read.mistakes,
       { path: given.file ?? 'configuration', message: 'found no settings, must be a section of settings' },
     ])
-  const settled = settle(schema, merged)
-  const written = withIssuer(settled.value as Record<string, unknown>)
+  const written = withIssuer(settled.value)
   const mistakes: Mistake[] = [...read.mistakes, ...environment.mistakes, ...settled.mistakes]
 
   const variable: Scene['variable'] = (path) =>

@@ -24,7 +24,7 @@ const readAs = (text: string, level: readonly Alternative[]): unknown => {
   const anything = level.length === 0 || takes(level, 'lazy', 'unknown', 'any')
   if ((anything || takesText(level)) && !isBracketed(text.trim(), level)) return text
   try {
-    const value: unknown = parse(text)
+    const value: unknown = parse(text, { logLevel: 'error' })
     return isSecret(level) && !Array.isArray(value) && fileOf(value) === undefined ? text : value
   } catch {
     return text

@@ -57,7 +57,7 @@ interface Read {
  */
 export const readText = (text: string, name: string, env: Env): Read => {
   const { marked, placeholders } = hide(text)
-  const document = parseDocument(marked, { prettyErrors: true, strict: true, uniqueKeys: true })
+  const document = parseDocument(marked, { logLevel: 'error', prettyErrors: true, strict: true, uniqueKeys: true })
   // What follows the first mistake is mostly its consequence.
   const wrong = document.errors.slice(0, 1).map(({ linePos, code }) => ({
     path: `${name}${linePos ? `:${linePos[0].line}` : ''}`,
@@ -76,7 +76,7 @@ export const readText = (text: string, name: string, env: Env): Read => {
       const value = env[placeholder.name] || (placeholder.standard ?? env[placeholder.name])
       if (value === undefined)
         mistakes.push({
-          path: path.map(String).join('.'),
+          path: path.length > 0 ? path.map(String).join('.') : name,
           message: `found \${${placeholder.name}} but the environment has no ${placeholder.name}, must be set there or be written \${${placeholder.name}:-default}`,
         })
       return value ?? ''

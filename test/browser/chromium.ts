@@ -32,7 +32,10 @@ export interface Visit {
 }
 
 /** Opens a window of its own, with cookies of its own. */
-export type Visitor = (t: { after(close: () => Promise<void>): void }, options?: BrowserContextOptions) => Promise<Visit>
+export type Visitor = (
+  t: { after(close: () => Promise<void>): void },
+  options?: BrowserContextOptions,
+) => Promise<Visit>
 
 /** A page that is an answer by itself may have any status; what it loads may not fail. */
 const isOwnStatus = (page: Page, text: string, url: string): boolean =>

@@ -112,10 +112,7 @@ export const startDemo = async (
 }
 
 /** One demo for a test file. Call at its top; the answer is there once tests run. */
-export const openDemo = (
-  skip: string | false,
-  written?: Parameters<typeof startDemo>[0],
-): (() => Demo) => {
+export const openDemo = (skip: string | false, written?: Parameters<typeof startDemo>[0]): (() => Demo) => {
   let demo: Demo | undefined
   before(async () => {
     if (!skip) demo = await startDemo(written)

@@ -103,7 +103,9 @@ const gatehouse: readonly Stop[] = [
     name: 'error-request',
     id: 'page-error',
     open: async (page, { usual }) => {
-      await page.goto(`${usual.issuer}/authorize?client_id=demo-rp&response_type=code&scope=openid&redirect_uri=http://localhost:1/`)
+      await page.goto(
+        `${usual.issuer}/authorize?client_id=demo-rp&response_type=code&scope=openid&redirect_uri=http://localhost:1/`,
+      )
     },
   },
   {

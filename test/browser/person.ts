@@ -44,20 +44,25 @@ export const allow = async (page: Page): Promise<void> => {
   await page.click('#allow')
 }
 
+/** Answers the consent page where it comes; what was allowed once is not asked again. */
+const arrive = async (page: Page): Promise<void> => {
+  await page.waitForSelector('#page-consent, #page-result')
+  if (await page.isVisible('#page-consent')) await page.click('#allow')
+  await at(page, 'result')
+}
+
 /** Signs Alice in by password, all the way to the relying party's result. */
 export const signInAlice = async (page: Page, demo: Demo, wishes: Wishes = {}): Promise<void> => {
   await begin(page, demo, wishes, 'start-basic')
   await typePassword(page, 'alice', demo.passwords.alice)
-  await allow(page)
-  await at(page, 'result')
+  await arrive(page)
 }
 
 /** Signs Nora in through the demo's identity provider, all the way to the relying party's result. */
 export const signInNora = async (page: Page, demo: Demo, wishes: Wishes = {}): Promise<void> => {
   await begin(page, demo, wishes, 'start-demo-idp')
   await typePassword(page, 'nora', demo.passwords.nora)
-  await allow(page)
-  await at(page, 'result')
+  await arrive(page)
 }
 
 /** One of the facts that the result page shows: `sub`, `acr`, `idp` … */

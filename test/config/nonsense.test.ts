@@ -1,3 +1,4 @@
+/* biome-ignore-all lint/suspicious/noTemplateCurlyInString: placeholders of the configuration are what is tested */
 /** Whatever is written, the answer is a configuration or lines of mistakes: never another error, never a secret. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -73,13 +73,17 @@ describe('mod_auth_openidc logs in through Keycloak', { skip: noApache || noKeyc
   })
 
   test('commands beside the server show one account, and the login step by step', async () => {
-    const accounts = JSON.parse(await gatehouse.command('account', 'list', '--json')) as { username: string }[]
+    const { accounts } = JSON.parse(await gatehouse.command('account', 'list', '--json')) as {
+      accounts: { username: string }[]
+    }
     assert.deepEqual(
       accounts.map(({ username }) => username),
       ['frida'],
     )
     const login = gatehouse.lines.find(({ event, type }) => event === 'audit' && type === 'login.succeeded')
-    const steps = JSON.parse(await gatehouse.command('trace', String(login?.reference), '--json')) as { step: string }[]
+    const { steps } = JSON.parse(await gatehouse.command('trace', String(login?.reference), '--json')) as {
+      steps: { step: string }[]
+    }
     const names = steps.map(({ step }) => step)
     for (const name of ['request', 'departed', 'arrived', 'provisioned', 'consented', 'finished'])
       assert.ok(names.includes(name), `${name} in ${names}`)
