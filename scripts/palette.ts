@@ -64,16 +64,25 @@ const distance = (one: number, other: number): number =>
   Math.abs(((one >> 8) & 255) - ((other >> 8) & 255)) +
   Math.abs((one & 255) - (other & 255))
 
-/** The most frequent colours, none nearer to another than it takes for all of them to fit. */
+/** One by one the colour whose absence would be seen most: by how many pixels have it and how far the chosen ones are. */
 const paletteOf = (pixels: Uint32Array): number[] => {
   const counts = new Map<number, number>()
   for (const colour of pixels) counts.set(colour, (counts.get(colour) ?? 0) + 1)
-  const byCount = [...counts].sort((a, b) => b[1] - a[1]).map(([colour]) => colour)
-  for (let apart = 1; ; apart++) {
-    const palette: number[] = []
-    for (const colour of byCount) if (palette.every((chosen) => distance(chosen, colour) >= apart)) palette.push(colour)
-    if (palette.length <= MOST_COLOURS) return palette
+  const colours = [...counts.keys()]
+  const missed = Float64Array.from(colours, () => 4 * 255)
+  const palette: number[] = []
+  while (palette.length < Math.min(MOST_COLOURS, colours.length)) {
+    let worst = 0
+    let most = -1
+    for (const [i, colour] of colours.entries()) {
+      const seen = (counts.get(colour) ?? 0) * (missed[i] ?? 0) ** 2
+      if (seen > most) [worst, most] = [i, seen]
+    }
+    const chosen = colours[worst] ?? 0
+    palette.push(chosen)
+    for (const [i, colour] of colours.entries()) missed[i] = Math.min(missed[i] ?? 0, distance(chosen, colour))
   }
+  return palette
 }
 
 const chunk = (type: string, data: Uint8Array): Buffer => {

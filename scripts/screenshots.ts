@@ -6,8 +6,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { launch } from '#test/browser/chromium.ts'
-import { startDemo } from '#test/browser/demo.ts'
-import { askingDemo, gallery, type Houses, type Stop, visitStop } from '#test/browser/gallery.ts'
+import { type Demo, startDemo } from '#test/browser/demo.ts'
+import { gallery, houses, type Stop, visitStop } from '#test/browser/gallery.ts'
 import { withPalette } from './palette.ts'
 import { root } from './tree.ts'
 
@@ -22,10 +22,10 @@ const inReadme: ReadonlySet<string> = new Set(['login', 'choose', 'consent'])
 /** So that the addresses on the pictures are those of `make run`. */
 const PORT = 3000
 
-const shoot = async (browser: Browser, stop: Stop, size: string, houses: Houses): Promise<void> => {
+const shoot = async (browser: Browser, stop: Stop, size: string, demo: Demo): Promise<void> => {
   const context = await browser.newContext({ locale: 'en-GB', ...sizes[size] })
   const page = await context.newPage()
-  await visitStop(stop, page, houses)
+  await visitStop(stop, page, demo)
   for (const colorScheme of themes) {
     await page.emulateMedia({ colorScheme })
     const picture = withPalette(await page.screenshot({ animations: 'disabled', caret: 'hide' }))
@@ -40,13 +40,12 @@ const shoot = async (browser: Browser, stop: Stop, size: string, houses: Houses)
 if (import.meta.main) {
   mkdirSync(folder, { recursive: true })
   for (const file of readdirSync(folder)) rmSync(join(folder, file))
-  const [usual, asking, browser] = await Promise.all([
-    startDemo(undefined, { port: PORT }),
-    startDemo(askingDemo, { port: PORT + 10 }),
-    launch(),
-  ])
-  for (const stop of gallery.filter(({ pictured }) => pictured))
-    for (const size of Object.keys(sizes)) await shoot(browser, stop, size, { usual, asking })
+  const browser = await launch()
+  for (const [house, written] of Object.entries(houses)) {
+    const demo = await startDemo(written, { port: PORT })
+    for (const stop of gallery.filter((one) => one.pictured && (one.house ?? 'usual') === house))
+      for (const size of Object.keys(sizes)) await shoot(browser, stop, size, demo)
+    await demo.close()
+  }
   await browser.close()
-  await Promise.all([usual.close(), asking.close()])
 }

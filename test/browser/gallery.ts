@@ -6,22 +6,22 @@ import type { Page } from 'playwright-core'
 import { type Demo, demoProvider, type startDemo } from './demo.ts'
 import { at, begin, signInAlice, signInNora, typePassword } from './person.ts'
 
-/** The demos to open: as it comes, and one that asks for the e-mail address first, and newcomers for theirs. */
-export interface Houses {
-  readonly usual: Demo
-  readonly asking: Demo
-}
-
-export const askingDemo: Parameters<typeof startDemo>[0] = ({ upstream }) => ({
-  discovery: { emailFirst: true },
-  identityProviders: [demoProvider(upstream, { requestForEmail: true })],
-})
+/** Which demo a page is found in: the one that comes, or one that asks for the e-mail address first, and newcomers for theirs. */
+export const houses = {
+  usual: undefined,
+  asking: ({ upstream }) => ({
+    discovery: { emailFirst: true },
+    identityProviders: [demoProvider(upstream, { requestForEmail: true })],
+  }),
+} satisfies Record<string, Parameters<typeof startDemo>[0]>
 
 export interface Stop {
   readonly name: string
   /** Id of its main element, where that is another than `page-<name>`. */
   readonly id?: string
-  readonly open: (page: Page, houses: Houses) => Promise<void>
+  /** `usual` unless told otherwise. */
+  readonly house?: keyof typeof houses
+  readonly open: (page: Page, demo: Demo) => Promise<void>
   /** Its picture is in docs/images. */
   readonly pictured?: boolean
 }
@@ -30,13 +30,13 @@ const gatehouse: readonly Stop[] = [
   {
     name: 'login',
     pictured: true,
-    open: (page, { usual }) => begin(page, usual, {}, 'start-basic'),
+    open: (page, demo) => begin(page, demo, {}, 'start-basic'),
   },
   {
     name: 'login-wrong',
     id: 'page-login',
-    open: async (page, { usual }) => {
-      await begin(page, usual, {}, 'start-basic')
+    open: async (page, demo) => {
+      await begin(page, demo, {}, 'start-basic')
       await typePassword(page, 'alice', 'not hers')
       await page.waitForSelector('#fault')
     },
@@ -44,14 +44,14 @@ const gatehouse: readonly Stop[] = [
   {
     name: 'login-german',
     id: 'page-login',
-    open: (page, { usual }) => begin(page, usual, { ui_locales: 'de' }, 'start-basic'),
+    open: (page, demo) => begin(page, demo, { ui_locales: 'de' }, 'start-basic'),
   },
-  { name: 'choose', pictured: true, open: (page, { usual }) => begin(page, usual) },
+  { name: 'choose', pictured: true, open: (page, demo) => begin(page, demo) },
   {
     name: 'choose-refused',
     id: 'page-choose',
-    open: async (page, { usual }) => {
-      await begin(page, usual, { ui_locales: 'de' })
+    open: async (page, demo) => {
+      await begin(page, demo, { ui_locales: 'de' })
       await page.click('[data-provider="demo-idp"]')
       await at(page, 'login')
       await page.click('#cancel')
@@ -61,8 +61,8 @@ const gatehouse: readonly Stop[] = [
   {
     name: 'choose-waiting',
     id: 'page-choose',
-    open: async (page, { usual }) => {
-      await begin(page, usual)
+    open: async (page, demo) => {
+      await begin(page, demo)
       await at(page, 'choose')
       const here = page.url()
       await page.click('[data-provider="demo-idp"]')
@@ -70,29 +70,30 @@ const gatehouse: readonly Stop[] = [
       await page.goto(here)
     },
   },
-  { name: 'identify', pictured: true, open: (page, { asking }) => begin(page, asking) },
+  { name: 'identify', house: 'asking', pictured: true, open: (page, demo) => begin(page, demo) },
   {
     name: 'consent',
     pictured: true,
-    open: async (page, { usual }) => {
-      await begin(page, usual, { scope: 'openid profile email offline_access', prompt: 'consent' }, 'start-demo-idp')
-      await typePassword(page, 'nora', usual.passwords.nora)
+    open: async (page, demo) => {
+      await begin(page, demo, { scope: 'openid profile email offline_access', prompt: 'consent' }, 'start-demo-idp')
+      await typePassword(page, 'nora', demo.passwords.nora)
     },
   },
   {
     name: 'email',
+    house: 'asking',
     pictured: true,
-    open: async (page, { asking }) => {
-      await begin(page, asking, {}, 'start-demo-idp')
-      await typePassword(page, 'bob', asking.passwords.bob)
+    open: async (page, demo) => {
+      await begin(page, demo, {}, 'start-demo-idp')
+      await typePassword(page, 'bob', demo.passwords.bob)
     },
   },
   {
     name: 'error',
     pictured: true,
     // A sign-in that another browser began: the page offers to begin again.
-    open: async (page, { usual }) => {
-      await begin(page, usual)
+    open: async (page, demo) => {
+      await begin(page, demo)
       await at(page, 'choose')
       const here = page.url()
       await page.context().clearCookies()
@@ -102,34 +103,34 @@ const gatehouse: readonly Stop[] = [
   {
     name: 'error-request',
     id: 'page-error',
-    open: async (page, { usual }) => {
+    open: async (page, demo) => {
       await page.goto(
-        `${usual.issuer}/authorize?client_id=demo-rp&response_type=code&scope=openid&redirect_uri=http://localhost:1/`,
+        `${demo.issuer}/authorize?client_id=demo-rp&response_type=code&scope=openid&redirect_uri=http://localhost:1/`,
       )
     },
   },
   {
     name: 'logout',
     pictured: true,
-    open: async (page, { usual }) => {
-      await signInAlice(page, usual)
+    open: async (page, demo) => {
+      await signInAlice(page, demo)
       await page.click('#logout')
     },
   },
   {
     name: 'logged-out',
     pictured: true,
-    open: async (page, { usual }) => {
-      await signInAlice(page, usual)
-      await page.goto(`${usual.issuer}/session/end`)
+    open: async (page, demo) => {
+      await signInAlice(page, demo)
+      await page.goto(`${demo.issuer}/session/end`)
       await page.click('#logout-yes')
     },
   },
   {
     name: 'home',
     pictured: true,
-    open: async (page, { usual }) => {
-      await page.goto(usual.issuer)
+    open: async (page, demo) => {
+      await page.goto(demo.issuer)
     },
   },
 ]
@@ -138,37 +139,38 @@ const party: readonly Stop[] = [
   {
     name: 'start',
     pictured: true,
-    open: async (page, { usual }) => {
-      await page.goto(usual.party)
+    open: async (page, demo) => {
+      await page.goto(demo.party)
     },
   },
   {
     name: 'result',
     pictured: true,
-    open: async (page, { usual }) => {
-      await signInNora(page, usual)
+    open: async (page, demo) => {
+      await signInNora(page, demo)
       await page.click('#userinfo')
       await page.waitForSelector('#outcome')
+      await page.goto(`${demo.party}/result`)
     },
   },
   {
     name: 'result-refused',
     id: 'page-result',
-    open: async (page, { usual }) => {
-      await begin(page, usual, {}, 'start-basic')
+    open: async (page, demo) => {
+      await begin(page, demo, {}, 'start-basic')
       await page.click('#cancel')
     },
   },
   {
     name: 'provider',
-    open: async (page, { usual }) => {
-      await page.goto(`${usual.party}/provider`)
+    open: async (page, demo) => {
+      await page.goto(`${demo.party}/provider`)
     },
   },
   {
     name: 'client',
-    open: async (page, { usual }) => {
-      await page.goto(`${usual.party}/client`)
+    open: async (page, demo) => {
+      await page.goto(`${demo.party}/client`)
       await page.click('#register')
       await page.waitForSelector('#registered')
     },
@@ -176,11 +178,11 @@ const party: readonly Stop[] = [
   {
     name: 'party-logged-out',
     id: 'page-logged-out',
-    open: async (page, { usual }) => {
-      await signInAlice(page, usual)
+    open: async (page, demo) => {
+      await signInAlice(page, demo)
       await page.click('#logout')
       await page.click('#logout-yes')
-      await page.waitForURL(`${usual.party}/logged-out**`)
+      await page.waitForURL(`${demo.party}/logged-out**`)
     },
   },
 ]
@@ -188,8 +190,8 @@ const party: readonly Stop[] = [
 export const gallery: readonly Stop[] = [...gatehouse, ...party]
 
 /** Opens a page of the gallery and waits until it is there. */
-export const visitStop = async (stop: Stop, page: Page, houses: Houses): Promise<void> => {
-  await stop.open(page, houses)
+export const visitStop = async (stop: Stop, page: Page, demo: Demo): Promise<void> => {
+  await stop.open(page, demo)
   await page.waitForSelector(`#${stop.id ?? `page-${stop.name}`}`)
   await page.waitForLoadState('load')
 }
