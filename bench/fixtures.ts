@@ -9,7 +9,7 @@ import { hash } from './password.ts'
 export const REDIRECT = 'https://app.example.org/callback'
 /** Id of the provider behind `federated_login`, and the acr value that chooses it. */
 export const UPSTREAM = 'upstream'
-export const PEOPLE = 200
+export const PEOPLE = 64
 
 export interface ClientFixture {
   readonly client_id: string

@@ -42,7 +42,7 @@ export const FEDERATION_LIMIT = 1.35
 const personOf = ({ fixtures, index }: Worker, turn: number) => {
   const { people, password } = fixtures
   // Workers start apart, so that no two sign the same person in at once.
-  const person = people[(index * 25 + turn) % people.length]
+  const person = people[(index * 8 + turn) % people.length]
   if (!person) throw new Error('there are no people')
   return { person, password }
 }

@@ -5,7 +5,7 @@
 import { crc32, deflateSync, inflateSync } from 'node:zlib'
 
 const SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex')
-const MOST_COLOURS = 256
+const MOST_COLOURS = 64
 
 interface Picture {
   readonly width: number

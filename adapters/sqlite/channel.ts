@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '#kernel/clock.ts'
 import type { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { fromFailure, isFailure, unavailable } from './faults.ts'
-import { monotonic, Outbox } from './message.ts'
+import { Outbox } from './message.ts'
 import { CLOSE, COUNT, FRESH, type Memory, NOTHING, type Report, SLOT, USED, type WriterData } from './operations.ts'
 import type { SchemaName } from './schema.ts'
 
@@ -141,7 +141,7 @@ export class Channel {
   }
 
   #first(batch: Batch): void {
-    batch.deadline = monotonic() + DEADLINE
+    batch.deadline = performance.now() + DEADLINE
     batch.timer = setTimeout(() => this.#expire(batch), PATIENCE)
     if (!this.#away) this.#schedule()
   }
@@ -162,7 +162,7 @@ export class Channel {
     this.#away = batch
     this.#gathering = this.#spare
     this.#spare = undefined
-    const { used, memory } = batch.outbox.seal(this.#clock.now(), batch.deadline)
+    const { used, memory } = batch.outbox.seal(this.#clock.now(), batch.deadline - performance.now())
     if (memory) this.#worker.postMessage({ memory } satisfies Memory)
     this.#order(batch.slot, used, memory !== undefined)
   }

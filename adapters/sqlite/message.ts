@@ -1,21 +1,14 @@
 /**
  * How the main thread hands operations to the writer's thread: packed into shared memory, so that a batch costs one
- * short message and no copy of a body. Only this file knows the layout:
- * head = now (f64) | deadline (f64), then for each operation: code (f64) | length of its fields (f64) | fields.
+ * copy of its bytes and no message. Only this file knows the layout:
+ * head = now (f64) | patience (f64), then for each operation: code (f64) | length of its fields (f64) | fields.
  * A field is a number (f64), or bytes or text with their length (f64, -1 for absent) before them.
  */
-import { hrtime } from 'node:process'
 
 const HEAD = 16
 const FRAME = 16
 const SMALL = 64 * 1024
 const LARGE = 1024 * 1024
-
-/** Milliseconds on the machine's monotonic clock: the same in every thread, moved by no test and no administrator. */
-export const monotonic = (): number => {
-  const [seconds, nanoseconds] = hrtime()
-  return seconds * 1000 + nanoseconds / 1e6
-}
 
 /** Where the main thread packs a batch. Reused: the batch before must be answered first. */
 export class Outbox {
@@ -69,9 +62,9 @@ export class Outbox {
   }
 
   /** Closes the batch. Answers what to send: the used length, and the memory itself when the writer does not know it. */
-  seal(now: number, deadline: number): { used: number; memory: SharedArrayBuffer | undefined } {
+  seal(now: number, patience: number): { used: number; memory: SharedArrayBuffer | undefined } {
     this.#view.setFloat64(0, now)
-    this.#view.setFloat64(8, deadline)
+    this.#view.setFloat64(8, patience)
     const memory = this.#fresh ? this.#memory : undefined
     this.#fresh = false
     return { used: this.#at, memory }
@@ -117,7 +110,8 @@ export class Inbox {
     return this.#view.getFloat64(0)
   }
 
-  get deadline(): number {
+  /** How long its callers will go on waiting, ms from the order on: threads have no common steady clock. */
+  get patience(): number {
     return this.#view.getFloat64(8)
   }
 

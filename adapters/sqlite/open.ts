@@ -10,11 +10,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Fault } from '#kernel/faults.ts'
 import { randomId } from '#kernel/random.ts'
 import { primaryCode, toFault, unavailable } from './faults.ts'
-import { monotonic } from './message.ts'
 import type { Schema } from './schema.ts'
 
 /** How long a writer waits for another process's transaction. Blocks its thread; below the 2 s that callers wait. */
-const WRITE_WAIT = 1500
+export const WRITE_WAIT = 1500
 /** The main thread's patience: a reader of a WAL file waits only while another process recovers it. */
 const READ_WAIT = 250
 const BUSY = 5
@@ -73,14 +72,14 @@ const pragma = (database: DatabaseSync, name: string): unknown => {
 
 /** SQLite answers BUSY at once, whatever the timeout, when two connections switch to WAL together: try again. */
 const switchToWal = async (database: DatabaseSync, path: string): Promise<void> => {
-  const until = monotonic() + WRITE_WAIT
+  const until = performance.now() + WRITE_WAIT
   for (;;) {
     try {
       const mode = pragma(database, 'journal_mode = WAL')
       if (mode === 'wal') return
       throw unavailable(path, `the file system offers no write-ahead log (journal mode "${String(mode)}")`)
     } catch (error) {
-      if (primaryCode(error) !== BUSY || monotonic() > until) throw error
+      if (primaryCode(error) !== BUSY || performance.now() > until) throw error
     }
     await delay(10)
   }

@@ -8,8 +8,8 @@ import { systemClock } from '#kernel/clock.ts'
 import { artifactOperations } from './artifact-operations.ts'
 import { directoryOperations } from './directory-operations.ts'
 import { type Failure, toFailure } from './faults.ts'
-import { Inbox, monotonic } from './message.ts'
-import { openWriting } from './open.ts'
+import { Inbox } from './message.ts'
+import { openWriting, WRITE_WAIT } from './open.ts'
 import { CLOSE, COUNT, type Memory, NOTHING, type WriterData } from './operations.ts'
 
 /** What a file's operations look like to the thread that runs them. */
@@ -49,14 +49,14 @@ class Writer {
     this.#control = new Int32Array(control)
     this.#skew = skew
     this.#sweepMs = sweepMs
-    if (this.#operations.sweep) this.#sweepAt = monotonic() + sweepMs
+    if (this.#operations.sweep) this.#sweepAt = performance.now() + sweepMs
   }
 
   /** Sleeps until there is an order or it is time to sweep; returns when told to close. */
   work(port: MessagePort): void {
     let count = 0
     for (;;) {
-      const pause = this.#sweepAt - monotonic()
+      const pause = this.#sweepAt - performance.now()
       if (pause <= 0) this.#sweep()
       else if (Atomics.wait(this.#control, COUNT, count, pause) !== 'timed-out') {
         count = Atomics.load(this.#control, COUNT)
@@ -79,12 +79,13 @@ class Writer {
     const inbox = this.#inboxes[slot]
     if (!inbox) throw new Error('a batch came without its memory')
     this.#skew = inbox.now - systemClock.now()
+    const deadline = performance.now() + inbox.patience
     inbox.rewind(used)
     const results: unknown[] = []
-    const failed = this.#transaction(inbox.deadline, () => {
+    const failed = this.#transaction(deadline, () => {
       while (!inbox.done) results.push(this.#run(inbox))
     })
-    return failed ? this.#recover(inbox, used, failed) : results
+    return failed ? this.#recover(inbox, used, deadline, failed) : results
   }
 
   #run(inbox: Inbox): unknown {
@@ -97,7 +98,7 @@ class Writer {
     let reached = false
     try {
       this.#begin.run()
-      if (monotonic() > deadline) {
+      if (performance.now() > deadline) {
         this.#rollback.run()
         return { failure: tooLate, reached }
       }
@@ -113,14 +114,14 @@ class Writer {
   }
 
   /** Singly, so that one bad operation costs the others nothing. Without the write lock all fail alike. */
-  #recover(inbox: Inbox, used: number, failed: { failure: Failure; reached: boolean }): unknown[] {
+  #recover(inbox: Inbox, used: number, deadline: number, failed: { failure: Failure; reached: boolean }): unknown[] {
     const results: unknown[] = []
     inbox.rewind(used)
     while (!inbox.done) {
       const { position } = inbox
       let result: unknown = failed.failure
       if (failed.reached) {
-        const again = this.#transaction(inbox.deadline, () => {
+        const again = this.#transaction(deadline, () => {
           result = this.#run(inbox)
         })
         if (again) result = again.failure
@@ -131,13 +132,15 @@ class Writer {
     return results
   }
 
-  /** A sweep that fails is tried again later; whatever stops it stops the callers too, and they are told. */
+  /** Never waits for the lock. A sweep that fails is tried again later; what stops it stops the callers too, who are told. */
   #sweep(): void {
     let swept = 0
+    this.#database.exec('PRAGMA busy_timeout = 0')
     this.#transaction(Number.POSITIVE_INFINITY, () => {
       swept = this.#operations.sweep?.(systemClock.now() + this.#skew, SWEEP_ROWS) ?? 0
     })
-    this.#sweepAt = monotonic() + (swept < SWEEP_ROWS ? this.#sweepMs : SWEEP_PAUSE)
+    this.#database.exec(`PRAGMA busy_timeout = ${WRITE_WAIT}`)
+    this.#sweepAt = performance.now() + (swept < SWEEP_ROWS ? this.#sweepMs : SWEEP_PAUSE)
   }
 }
 

@@ -62,6 +62,9 @@ const keepsId = new Set(['DeviceCode'])
 const revokesOneToken = (): boolean =>
   Provider.ctx?.oidc.route === 'revocation' && Provider.ctx.oidc.entities.AccessToken !== undefined
 
+/** Only these routes save grants that they have read. */
+const mayChangeGrants = (): boolean => ['authorization', 'resume'].includes(Provider.ctx?.oidc.route ?? '')
+
 const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array | undefined => {
   if (model === 'Grant') return grantKey(id)
   return payload.grantId === undefined ? undefined : grantKey(payload.grantId)
@@ -115,7 +118,8 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       if (!mayBe(model, id)) return undefined
       const row = await store.get(model, 'key', sha256(id))
       if (!row) return undefined
-      if (model === 'Grant') memory.set(model, id, { key: row.key, json: '', revision: row.revision ?? 0 })
+      if (model === 'Grant' && mayChangeGrants())
+        memory.set(model, id, { key: row.key, json: '', revision: row.revision ?? 0 })
       return given.payload(model, row, id)
     },
     async findByUserCode(code) {

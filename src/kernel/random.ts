@@ -1,5 +1,5 @@
 /** Unguessable values and one-way names for them. */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** A fresh base64url token; 32 bytes (256 bits) unless told. */
 export const randomToken = (bytes = 32): string => randomBytes(bytes).toString('base64url')
@@ -14,7 +14,7 @@ export const randomReference = (): string => {
 }
 
 /** SHA-256: enough to store ids that carry 128 bits or more of entropy. */
-export const sha256 = (value: string | Uint8Array): Buffer => createHash('sha256').update(value).digest()
+export const sha256 = (value: string | Uint8Array): Buffer => hash('sha256', value, 'buffer')
 
 /** HMAC-SHA-256: for ids that could be guessed (user codes, mailed codes), and for deterministic ids. */
 export const hmac = (key: Uint8Array, value: string | Uint8Array): Buffer =>

@@ -29,6 +29,35 @@ busContract('sqlite', {
   },
 })
 
+test('sqlite bus: a node that published its change does not hear of it again', async (t) => {
+  const path = newPath()
+  const [here, there] = await Promise.all([openSqliteDirectory(path, world), openSqliteDirectory(path, world)])
+  const bus = createLocalBus({ directory: here, pollMs: 20 })
+  t.after(async () => {
+    await bus.close()
+    await Promise.all([here.close(), there.close()])
+  })
+  const told: (string | undefined)[][] = []
+  const foreign = new Promise<void>((resolve) => {
+    bus.onChange((kind, id) => {
+      told.push([kind, id])
+      if (kind === 'account') resolve()
+    })
+  })
+  for (const id of ['a', 'b']) {
+    await here.create('client', { id, doc: body })
+    await bus.publish('client', id)
+  }
+  // The poll that tells of this one has counted the former too.
+  await there.create('account', { id: 'c', doc: body })
+  await foreign
+  assert.deepEqual(told, [
+    ['client', 'a'],
+    ['client', 'b'],
+    ['account', undefined],
+  ])
+})
+
 describe('sqlite: groups and sweeps', () => {
   test('five hundred puts of one turn are few transactions', async (t) => {
     const own = await store(t)

@@ -191,6 +191,18 @@ const claiming: Record<string, Case> = {
     assert.equal(claims.filter(({ created }) => created).length, 1)
     assert.deepEqual(ids(await directory.list('account', { limit: 100 })), [claims[0]?.owner])
   },
+  'a claim whose link has a taken value leaves nothing behind': async (directory) => {
+    await directory.create('link', record('google:1', { unique: { handle: 'h' } }))
+    const claim = directory.claim('link', 'google:42', () => ({
+      owner: 'a',
+      link: record('google:42', { unique: { handle: 'h' } }),
+      accountKind: 'account',
+      account: record('a'),
+    }))
+    await assert.rejects(claim, conflict('handle'))
+    assert.equal(await directory.read('link', 'google:42'), undefined)
+    assert.equal(await directory.read('account', 'a'), undefined)
+  },
   'a claim whose username is taken leaves nothing behind': async (directory) => {
     await directory.create('account', record('a', { unique: { username: 'alice' } }))
     const claim = (username: string) =>

@@ -1,0 +1,44 @@
+/** A Gatehouse whose issuer, files and log a test chooses itself; closed after the test file. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { createLog } from '#kernel/log.ts'
+import { type Running, start } from '#src/wire.ts'
+import { alice, client, freePort, load } from '#test/flows/world.ts'
+
+export interface OwnServer extends Running {
+  readonly port: number
+  /** Where its stores lie. */
+  readonly folder: string
+  /** The log as it was written. */
+  readonly text: readonly string[]
+}
+
+const opened: (() => Promise<void>)[] = []
+after(async () => {
+  for (const close of opened.splice(0).reverse()) await close()
+})
+
+export const startOwn = async (written: Record<string, unknown>): Promise<OwnServer> => {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-own-'))
+  const text: string[] = []
+  const running = await start(
+    load({
+      issuer: `http://localhost:${port}`,
+      clients: [client()],
+      accounts: [alice],
+      egress: { allowPrivate: ['127.0.0.0/8', '::1/128', 'localhost'] },
+      ...written,
+      listen: { port },
+      stores: { artifacts: `sqlite:${folder}/artifacts.db`, directory: `sqlite:${folder}/directory.db` },
+    }),
+    { log: createLog('debug', (line) => text.push(line)) },
+  )
+  opened.push(async () => {
+    await running.close().catch(() => undefined)
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { ...running, port, folder, text }
+}
