@@ -37,6 +37,8 @@ export const doors: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config'],
   commander: ['cli'],
   'node:sqlite': ['adapters/sqlite'],
+  ioredis: ['adapters/redis'],
+  mongodb: ['adapters/mongo'],
 }
 
 export interface SourceFile {

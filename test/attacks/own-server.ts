@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
-import { createLog } from '#kernel/log.ts'
-import { type Running, start } from '#src/wire.ts'
+import { createLog, silentLog } from '#kernel/log.ts'
+import { type House, openHouse, type Running, start } from '#src/wire.ts'
 import { alice, client, freePort, load } from '#test/flows/world.ts'
 
 export interface OwnServer extends Running {
@@ -13,6 +13,8 @@ export interface OwnServer extends Running {
   readonly folder: string
   /** The log as it was written. */
   readonly text: readonly string[]
+  /** The same stores opened a second time, as a command would. */
+  house(): Promise<House>
 }
 
 const opened: (() => Promise<void>)[] = []
@@ -24,21 +26,19 @@ export const startOwn = async (written: Record<string, unknown>): Promise<OwnSer
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-own-'))
   const text: string[] = []
-  const running = await start(
-    load({
-      issuer: `http://localhost:${port}`,
-      clients: [client()],
-      accounts: [alice],
-      egress: { allowPrivate: ['127.0.0.0/8', '::1/128', 'localhost'] },
-      ...written,
-      listen: { port },
-      stores: { artifacts: `sqlite:${folder}/artifacts.db`, directory: `sqlite:${folder}/directory.db` },
-    }),
-    { log: createLog('debug', (line) => text.push(line)) },
-  )
+  const loaded = load({
+    issuer: `http://localhost:${port}`,
+    clients: [client()],
+    accounts: [alice],
+    egress: { allowPrivate: ['127.0.0.0/8', '::1/128', 'localhost'] },
+    ...written,
+    listen: { port },
+    stores: { artifacts: `sqlite:${folder}/artifacts.db`, directory: `sqlite:${folder}/directory.db` },
+  })
+  const running = await start(loaded, { log: createLog('debug', (line) => text.push(line)) })
   opened.push(async () => {
     await running.close().catch(() => undefined)
     rmSync(folder, { recursive: true, force: true })
   })
-  return { ...running, port, folder, text }
+  return { ...running, port, folder, text, house: () => openHouse(loaded, { log: silentLog }) }
 }

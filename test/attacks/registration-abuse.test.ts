@@ -99,7 +99,6 @@ describe('registration abuse', () => {
       { 'client_name#de': 'x'.repeat(40_000) },
       { contacts: many },
       { default_acr_values: many },
-      { request_uris: many },
       { logo_uri: `https://rp.example/${'x'.repeat(40_000)}` },
       { scope: 'openid '.repeat(6000) },
     ] as Record<string, unknown>[]) {
