@@ -4,7 +4,7 @@ import { type Actions, run } from '#cli/cli.ts'
 import type { Loaded } from '#config/load.ts'
 import { createLog, silentLog } from '#kernel/log.ts'
 import { startWithDemo } from './demo.ts'
-import { openHouse, type Running, start } from './wire.ts'
+import { openHouse, openStores, type Running, start } from './wire.ts'
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
 const told = (): Promise<void> =>
@@ -31,6 +31,7 @@ const serve: Actions['serve'] = async (loaded, { demo, under }) => {
 }
 
 const open = (loaded: Loaded) => openHouse(loaded, { log: silentLog })
+const stores = (loaded: Loaded) => openStores(loaded, { log: silentLog })
 
 const io = {
   out: (line: string) => void process.stdout.write(line),
@@ -38,4 +39,4 @@ const io = {
   read: () => text(process.stdin),
 }
 
-process.exitCode = await run(process.argv.slice(2), process.env, io, { serve, open })
+process.exitCode = await run(process.argv.slice(2), process.env, io, { serve, open, stores })

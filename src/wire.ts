@@ -13,6 +13,7 @@ import type { Applying } from '#directory/apply.ts'
 import { createRecords } from '#directory/index.ts'
 import { openKeyring } from '#directory/keyring.ts'
 import type { Records } from '#directory/records.ts'
+import { refuseHalfRestored } from '#directory/restoring.ts'
 import { createProvisioning } from '#federation/provisioning.ts'
 import { createFederation } from '#federation/trip.ts'
 import { createUpstreamSessions } from '#federation/upstream.ts'
@@ -73,13 +74,19 @@ const closer = () => {
 
 const filePath = (address: string): string => address.replace(/^sqlite:/, '')
 
-/** Opens stores, keyring, records and trace. Throws Fault `store.*` or `seal.broken` with the reason in its detail. */
-export const openHouse = async (
-  { settings, resources }: Loaded,
-  { log, clock = systemClock }: World,
-): Promise<House> => {
+/** The stores alone, as `backup` and `restore` need them: nothing is made in them, nothing is opened of what they hold. */
+export interface Stores {
+  readonly store: ArtifactStore
+  readonly directory: Directory
+  /** 32 bytes each, newest first. */
+  readonly masterKeys: readonly Uint8Array[]
+  close(): Promise<void>
+}
+
+/** Throws Fault `store.*` with the reason in its detail. */
+export const openStores = async ({ settings }: Loaded, { log, clock = systemClock }: World): Promise<Stores> => {
   // Before the stores make their files: a key is made for new ones only.
-  const sealing = await masterKeys(settings)
+  const keys = await masterKeys(settings)
   const parts = closer()
   try {
     const [store, directory] = await Promise.all([
@@ -88,9 +95,26 @@ export const openHouse = async (
     ])
     parts.add(() => store.close())
     parts.add(() => directory.close())
+    return { store, directory, masterKeys: keys, close: parts.close }
+  } catch (error) {
+    await parts.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** Opens stores, keyring, records and trace. Throws Fault `store.*` or `seal.broken` with the reason in its detail. */
+export const openHouse = async (loaded: Loaded, world: World): Promise<House> => {
+  const { settings, resources } = loaded
+  const { log, clock = systemClock } = world
+  const stores = await openStores(loaded, world)
+  const { store, directory } = stores
+  const parts = closer()
+  parts.add(stores.close)
+  try {
+    await refuseHalfRestored(directory)
     const bus = createLocalBus({ directory, pollMs: 250 })
     parts.add(() => bus.close())
-    const keyring = await openKeyring(directory, sealing, clock)
+    const keyring = await openKeyring(directory, stores.masterKeys, clock)
     const sealer = keyring.artifacts
     const records = await createRecords({
       port: directory,

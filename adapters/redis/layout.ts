@@ -137,10 +137,10 @@ export const toRow = (
   key: Uint8Array,
   [body, meta, consumed]: readonly (Buffer | null | undefined)[],
   now: number,
-): (ArtifactRow & { readonly order: number }) | undefined => {
+): { readonly row: ArtifactRow; readonly order: number } | undefined => {
   if (!body || !meta) return undefined
-  const parsed = parseMeta(meta)
-  if (!isLive(parsed, now)) return undefined
+  const { order, ...rest } = parseMeta(meta)
+  if (!isLive(rest, now)) return undefined
   const consumedAt = consumed ? Number(consumed.toString('latin1', 0, consumed.indexOf(COLON))) : undefined
-  return { key, body, ...parsed, consumedAt }
+  return { row: { key, body, ...rest, consumedAt }, order }
 }

@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Clock } from '#kernel/clock.ts'
-import type { ArtifactRow, ArtifactStore, Model, PutResult, Redeem } from '#kernel/ports.ts'
+import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import type { Channel } from './channel.ts'
 import { toFault } from './faults.ts'
 import { DROP, DROP_GRANT, INCREMENT, NOTHING, PUT, PUT_ONCE, REDEEM, SWEEP } from './operations.ts'
@@ -44,6 +44,31 @@ const toRow = (row: Row): ArtifactRow => ({
   tags: row.tags === null ? undefined : unpackTags(row.tags),
   revision: row.revision,
 })
+
+interface MarkRow {
+  readonly id: number
+  readonly bytes: Uint8Array
+  readonly expires: number
+  readonly n: number
+  readonly name: string
+}
+
+const MARK_ROWS = 500
+const markTables: readonly { sql: string; toMark(row: MarkRow): Mark }[] = [
+  {
+    sql: `SELECT marker.id, key AS bytes, expires, name FROM marker JOIN model ON model.id = model
+      WHERE marker.id > ? AND expires > ?`,
+    toMark: ({ name, bytes, expires }) => ({ once: { model: name, key: bytes, expiresAt: expires } }),
+  },
+  {
+    sql: 'SELECT id, grant_key AS bytes, expires FROM tombstone WHERE id > ? AND expires > ?',
+    toMark: ({ bytes, expires }) => ({ revoked: { grant: bytes, until: expires } }),
+  },
+  {
+    sql: 'SELECT id, key AS bytes, n, expires FROM counter WHERE id > ? AND expires > ?',
+    toMark: ({ bytes, n, expires }) => ({ counter: { key: bytes, count: n, expiresAt: expires } }),
+  },
+]
 
 export class SqliteArtifacts implements ArtifactStore {
   readonly #path: string
@@ -163,6 +188,19 @@ export class SqliteArtifacts implements ArtifactStore {
       const last = rows.at(-1)
       if (!last) return
       after = last.id
+    }
+  }
+
+  async *marks(): AsyncGenerator<Mark> {
+    for (const { sql, toMark } of markTables) {
+      const slice = this.#database.prepare(`${sql} ORDER BY 1 LIMIT ${MARK_ROWS}`)
+      for (let after = 0; ; ) {
+        const rows = this.#read(() => slice.all(after, this.#clock.now()) as unknown as MarkRow[])
+        for (const row of rows) yield toMark(row)
+        const last = rows.at(-1)
+        if (!last) break
+        after = last.id
+      }
     }
   }
 

@@ -2,9 +2,9 @@
  * Records in the writer's thread. Every check stands before the first write, so that a refused operation leaves the
  * batch's transaction as it was. A change counts its kind's epoch in the same transaction.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Inbox } from './message.ts'
-import { APPEND, CLAIM, CREATE, REMOVE, REPLACE } from './operations.ts'
+import { APPEND, APPEND_ONCE, CLAIM, CREATE, REMOVE, REPLACE } from './operations.ts'
 import type { Operations } from './writer.ts'
 
 /** Which record changed, and the epoch that its kind got by that. */
@@ -44,6 +44,7 @@ class DirectoryOperations implements Operations {
   readonly #dropEntries
   readonly #count
   readonly #audit
+  readonly #known
 
   constructor(database: DatabaseSync) {
     const prepare = (sql: string): StatementSync => database.prepare(sql)
@@ -62,6 +63,8 @@ class DirectoryOperations implements Operations {
     this.#audit = prepare(
       'INSERT INTO audit (at, type, account, client, provider, reference, detail) VALUES (?, ?, ?, ?, ?, ?, ?)',
     )
+    this.#known = prepare(`SELECT 1 FROM audit WHERE at = ? AND type = ? AND account IS ? AND client IS ?
+      AND provider IS ? AND reference IS ? AND detail IS ?`)
   }
 
   run(code: number, inbox: Inbox): unknown {
@@ -74,10 +77,12 @@ class DirectoryOperations implements Operations {
         return this.#remove(inbox.text(), inbox.text(), inbox.numberOrNull())
       case CLAIM:
         return this.#claim(head(inbox), inbox.bytes(), head(inbox), inbox.bytes())
-      case APPEND: {
-        const { at, type, account, client, provider, reference, detail } = JSON.parse(inbox.text())
-        const values = [account, client, provider, reference, detail && JSON.stringify(detail)]
-        this.#audit.run(at, type, ...values.map((value) => value ?? null))
+      case APPEND:
+        this.#audit.run(...eventValues(inbox.text()))
+        return undefined
+      case APPEND_ONCE: {
+        const values = eventValues(inbox.text())
+        if (!this.#known.get(...values)) this.#audit.run(...values)
         return undefined
       }
       default:
@@ -149,6 +154,13 @@ class DirectoryOperations implements Operations {
 
 /** A link that was not claimed but created belongs to the account in its index. */
 const ownerOf = ({ owner, index }: Head): string | null => owner ?? index?.account?.[0] ?? null
+
+/** In the order of the table's columns. */
+const eventValues = (json: string): SQLInputValue[] => {
+  const { at, type, account, client, provider, reference, detail } = JSON.parse(json)
+  const values = [account, client, provider, reference, detail && JSON.stringify(detail)]
+  return [at, type, ...values.map((value) => value ?? null)]
+}
 
 const head = (inbox: Inbox): Head => JSON.parse(inbox.text()) as Head
 

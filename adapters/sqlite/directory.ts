@@ -4,11 +4,12 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { Fault } from '#kernel/faults.ts'
-import type { AuditEvent, Directory, PageQuery, StoredRecord, VersionedRecord } from '#kernel/ports.ts'
+import type { AuditEvent, Directory, DirectoryPiece, PageQuery, StoredRecord, VersionedRecord } from '#kernel/ports.ts'
 import type { Channel } from './channel.ts'
 import type { Head, Outcome } from './directory-operations.ts'
+import { type Dumped, dumpSlice } from './dump.ts'
 import { toFault } from './faults.ts'
-import { APPEND, CLAIM, CREATE, NOTHING, REMOVE, REPLACE } from './operations.ts'
+import { APPEND, APPEND_ONCE, CLAIM, CREATE, NOTHING, REMOVE, REPLACE } from './operations.ts'
 
 interface Row {
   readonly id: string
@@ -100,8 +101,8 @@ export class SqliteDirectory implements Directory {
     return outcome.owner === undefined ? { owner, created: true } : { owner: outcome.owner, created: false }
   }
 
-  async append(event: AuditEvent): Promise<void> {
-    this.#channel.begin(APPEND).text(JSON.stringify(event))
+  async append(event: AuditEvent, { unlessThere = false }: { unlessThere?: boolean } = {}): Promise<void> {
+    this.#channel.begin(unlessThere ? APPEND_ONCE : APPEND).text(JSON.stringify(event))
     await this.#channel.commit()
   }
 
@@ -115,6 +116,23 @@ export class SqliteDirectory implements Directory {
         .all(...fields.map((field) => query[field] ?? null), query.limit)
         .map(toEvent),
     )
+  }
+
+  /** By row number: what is claimed together lies together, the account first. */
+  async *dump(): AsyncGenerator<DirectoryPiece> {
+    for (let after = 0, slice: Dumped[]; ; after = slice.at(-1)?.at ?? after) {
+      slice = this.#reading(() => dumpSlice(this.#database, after))
+      if (slice.length === 0) break
+      for (const { piece } of slice) yield piece
+    }
+    const events = this.#database.prepare('SELECT * FROM audit WHERE id > ? ORDER BY id LIMIT 500')
+    for (let after = 0; ; ) {
+      const rows = this.#reading(() => events.all(after))
+      for (const row of rows) yield { event: toEvent(row) }
+      const last = rows.at(-1)
+      if (!last) return
+      after = Number(last.id)
+    }
   }
 
   /** Answered from memory while no other connection has committed, so that polling it is nearly free. */

@@ -14,6 +14,7 @@ export const REPLACE = 11
 export const REMOVE = 12
 export const CLAIM = 13
 export const APPEND = 14
+export const APPEND_ONCE = 15
 
 /**
  * Four shared 32-bit words wake the writer: it sleeps on the first, which counts orders. One order stands at a time.

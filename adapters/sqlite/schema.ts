@@ -60,6 +60,7 @@ export const directorySchema: Schema = {
     CREATE INDEX audit_account ON audit (account) WHERE account IS NOT NULL;
     CREATE INDEX audit_reference ON audit (reference) WHERE reference IS NOT NULL;
     `,
+    'CREATE INDEX audit_at ON audit (at)',
   ],
 }
 

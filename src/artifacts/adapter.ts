@@ -70,7 +70,7 @@ const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array
   return payload.grantId === undefined ? undefined : grantKey(payload.grantId)
 }
 
-type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<void> }
+type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean> }
 
 /** Everything but sessions, interactions and clients. */
 const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid'> => {
@@ -135,8 +135,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       if (outcome === 'lost') {
         await given.pardon?.(model, id)
         const row = await store.get(model, 'key', key)
-        if (row?.grant) await given.drop(row.grant)
-        given.replayed?.(model)
+        if (row?.grant && (await given.drop(row.grant))) given.replayed?.(model)
       }
       throw new errors.InvalidGrant('already used')
     },
@@ -171,18 +170,19 @@ const whole = (adapter: Partial<Adapter>, translate: EngineAdapterOptions['trans
 export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => {
   const rows = createRows(options)
   // oidc-provider revokes model by model, at once; the store takes all models of a grant in one go.
-  const dropping = new Map<string, Promise<void>>()
-  const drop = (grant: Uint8Array): Promise<void> => {
+  const dropping = new Map<string, Promise<number>>()
+  /** True for the one caller whose doing it was. */
+  const drop = async (grant: Uint8Array): Promise<boolean> => {
     const name = Buffer.from(grant).toString('base64url')
     const running = dropping.get(name)
-    if (running) return running
+    if (running) {
+      await running
+      return false
+    }
     const until = options.clock.now() + options.tombstone * 1000
-    const fresh = options.store
-      .dropGrant(grant, until)
-      .then(() => undefined)
-      .finally(() => dropping.delete(name))
+    const fresh = options.store.dropGrant(grant, until).finally(() => dropping.delete(name))
     dropping.set(name, fresh)
-    return fresh
+    return (await fresh) > 0
   }
   const common: Common = { ...options, ...rows, drop }
   const interactions = createInteractionRows(rows)
@@ -194,5 +194,5 @@ export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => 
     return createTokenRows(model, common)
   }
   const factory: AdapterFactory = (model) => whole(adapterOf(model), options.translate)
-  return { factory, kept: interactions.kept, dropGrant: (grantId) => drop(grantKey(grantId)) }
+  return { factory, kept: interactions.kept, dropGrant: async (grantId) => void (await drop(grantKey(grantId))) }
 }

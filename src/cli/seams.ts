@@ -2,6 +2,7 @@
 import type { Loaded } from '#config/load.ts'
 import type { Applying } from '#directory/apply.ts'
 import type { Records } from '#directory/records.ts'
+import type { ArtifactStore, Directory } from '#kernel/ports.ts'
 import type { Trace } from '#trace/trace.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -22,10 +23,21 @@ export interface Opened {
   close(): Promise<void>
 }
 
+/** The stores without what lives in them: whole ones are copied in and out. */
+export interface Stores {
+  readonly store: ArtifactStore
+  readonly directory: Directory
+  /** 32 bytes each, newest first. */
+  readonly masterKeys: readonly Uint8Array[]
+  close(): Promise<void>
+}
+
 export interface Actions {
   /** Runs until it is told to stop. `under` loads the same configuration over other defaults (the demo's). */
   serve(loaded: Loaded, options: { demo: boolean; under: (defaults: unknown) => Loaded }): Promise<void>
   open(loaded: Loaded): Promise<Opened>
+  /** The stores alone, even where they are empty or half restored. */
+  stores(loaded: Loaded): Promise<Stores>
 }
 
 /** What every command works with. */

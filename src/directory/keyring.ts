@@ -5,9 +5,10 @@
 import type { Clock } from '#kernel/clock.ts'
 import { Fault, isFault } from '#kernel/faults.ts'
 import type { Directory, VersionedRecord } from '#kernel/ports.ts'
-import { createKeyWrap, createSealer, type Sealer, type WrappedKey } from '#kernel/seal.ts'
+import { createKeyWrap, createSealer, type DataKey, type Sealer, type WrappedKey } from '#kernel/seal.ts'
 
-const KIND = 'keyring'
+/** The kind of the keyring's records, which only this file writes. */
+export const keyringKind = 'keyring'
 const MASTER_KEY_BYTES = 32
 const MOST_KEYS = 100
 
@@ -15,6 +16,46 @@ export interface Keyring {
   readonly artifacts: Sealer
   readonly directory: Sealer
 }
+
+/** A data key of the keyring, and the id of its record. */
+export type RingKey = DataKey & { readonly record: string }
+
+const wrapOf = (masterKeys: readonly Uint8Array[]) => {
+  if (masterKeys.length === 0 || masterKeys.some((key) => key.length !== MASTER_KEY_BYTES))
+    throw new Fault('seal.broken', { reason: 'a master key has 32 bytes' })
+  return createKeyWrap(masterKeys)
+}
+
+/**
+ * The keyring's data keys, opened: for a backup, which protects them by its own encryption. Makes none.
+ * @throws Fault `seal.broken` when no master key opens a data key
+ */
+export const dataKeys = async (port: Directory, masterKeys: readonly Uint8Array[]): Promise<RingKey[]> => {
+  const wrap = wrapOf(masterKeys)
+  return (await port.list(keyringKind, { limit: MOST_KEYS })).map((row) => {
+    const wrapped = decode(row)
+    const { id, purpose, createdAt } = wrapped
+    return { id, purpose, createdAt, key: wrap.unwrap(wrapped), record: row.id }
+  })
+}
+
+/** Adds data keys of a backup to the keyring, under this installation's newest master key; those it has stay. */
+export const adoptDataKeys = async (
+  port: Directory,
+  masterKeys: readonly Uint8Array[],
+  keys: readonly RingKey[],
+): Promise<void> => {
+  const wrap = wrapOf(masterKeys)
+  const known = await dataKeys(port, masterKeys)
+  for (const key of keys) {
+    if (known.some((one) => sameKey(one, key))) continue
+    const taken = known.some(({ record }) => record === key.record)
+    await port.create(keyringKind, encode(taken ? `${key.purpose}:${key.id}` : key.record, wrap.wrap(key)))
+  }
+}
+
+export const sameKey = (a: DataKey, b: DataKey): boolean =>
+  a.id === b.id && a.purpose === b.purpose && Buffer.compare(a.key, b.key) === 0
 
 /** version(1) | master key id(4), which is how a wrapped key says under what. */
 const wrappedUnder = ({ wrapped }: WrappedKey): string => Buffer.from(wrapped, 'base64url').toString('hex', 1, 5)
@@ -32,27 +73,25 @@ export const openKeyring = async (
   masterKeys: readonly Uint8Array[],
   clock: Clock,
 ): Promise<Keyring> => {
-  if (masterKeys.length === 0 || masterKeys.some((key) => key.length !== MASTER_KEY_BYTES))
-    throw new Fault('seal.broken', { reason: 'a master key has 32 bytes' })
-  const wrap = createKeyWrap(masterKeys)
+  const wrap = wrapOf(masterKeys)
 
   const ensure = async (purpose: string) => {
     if ((await keysOf(purpose)).length > 0) return
     try {
-      await port.create(KIND, encode(`${purpose}:1`, wrap.generate(purpose, clock.now())))
+      await port.create(keyringKind, encode(`${purpose}:1`, wrap.generate(purpose, clock.now())))
     } catch (error) {
       if (!isFault(error, 'directory.conflict')) throw error
     }
   }
   const keysOf = async (purpose: string) =>
-    (await port.list(KIND, { limit: MOST_KEYS })).filter(({ id }) => id.startsWith(`${purpose}:`))
+    (await port.list(keyringKind, { limit: MOST_KEYS })).filter(({ id }) => id.startsWith(`${purpose}:`))
 
   const rewrapIfOlder = async (row: VersionedRecord) => {
     const key = decode(row)
     const again = wrap.rewrap(key)
     if (wrappedUnder(again) === wrappedUnder(key)) return
     try {
-      await port.replace(KIND, encode(row.id, again), row.revision)
+      await port.replace(keyringKind, encode(row.id, again), row.revision)
     } catch (error) {
       // Another node did the same.
       if (!isFault(error, 'directory.stale')) throw error

@@ -32,6 +32,12 @@ export interface ArtifactRow {
 export type PutResult = 'stored' | 'stale' | 'revoked'
 export type Redeem = 'won' | 'lost' | 'absent'
 
+/** What a store remembers beside its rows: markers of `putOnce`, grants that `dropGrant` refuses, counters of `increment`. */
+export type Mark =
+  | { readonly once: { readonly model: Model; readonly key: Uint8Array; readonly expiresAt: number } }
+  | { readonly revoked: { readonly grant: Uint8Array; readonly until: number } }
+  | { readonly counter: { readonly key: Uint8Array; readonly count: number; readonly expiresAt: number } }
+
 /** Short-lived things. Throws Fault `store.unavailable` when the database does not answer within 2 s. */
 export interface ArtifactStore {
   /** Inserts or replaces. Keeps `consumedAt` of an existing row; a userCode or uid that a live row of another key holds moves to this row. */
@@ -52,6 +58,11 @@ export interface ArtifactStore {
   sweep(limit: number): Promise<number>
   /** Every live row, for backup. */
   scan(): AsyncIterable<{ model: Model; row: ArtifactRow }>
+  /**
+   * Every live mark, for backup: another store gets the same state by `putOnce`, `dropGrant` and `increment` with these
+   * values. In slices, in any order; what is marked meanwhile may be missing.
+   */
+  marks(): AsyncIterable<Mark>
   /** Throws Fault `store.unavailable` when not usable. */
   ready(): Promise<void>
   close(): Promise<void>
@@ -86,6 +97,11 @@ export interface AuditEvent {
   readonly detail?: Readonly<Record<string, unknown>>
 }
 
+/** A piece of a directory's dump. A record comes with every value that it was written with, so that `create` can take it. */
+export type DirectoryPiece =
+  | { readonly kind: string; readonly record: StoredRecord; readonly revision: number }
+  | { readonly event: AuditEvent }
+
 /** Durable, versioned records. `kind` is an opaque word. Throws Fault `directory.conflict` ({ index }), `directory.stale`, `store.unavailable`. */
 export interface Directory {
   read(kind: string, id: string): Promise<VersionedRecord | undefined>
@@ -106,8 +122,15 @@ export interface Directory {
     linkId: string,
     make: () => { owner: string; link: StoredRecord; accountKind: string; account: StoredRecord },
   ): Promise<{ owner: string; created: boolean }>
-  append(event: AuditEvent): Promise<void>
+  /** With `unlessThere` an event that is there already, equal in every member, is not added again (restoring twice). */
+  append(event: AuditEvent, options?: { unlessThere?: boolean }): Promise<void>
   audit(query: { reference?: string; account?: string; type?: string; limit: number }): Promise<AuditEvent[]>
+  /**
+   * Everything, for backup: every record of every kind, then every audit event, the oldest first. In slices: it must
+   * neither hold up writers nor grow in memory. A record whole (its document and index values belong together), one that
+   * is written meanwhile in either state; a link that `claim` made never comes without its account.
+   */
+  dump(): AsyncIterable<DirectoryPiece>
   /** How often each kind was changed; another process's change moves it. */
   epoch(): Promise<Record<string, number>>
   ready(): Promise<void>

@@ -73,23 +73,33 @@ export const createSealer = (keys: readonly { id: number; key: Uint8Array }[]): 
   }
 }
 
+/** A data key as it is, for a backup that is encrypted as a whole. */
+export interface DataKey {
+  readonly id: number
+  readonly purpose: string
+  /** 32 bytes. */
+  readonly key: Uint8Array
+  /** Epoch ms. */
+  readonly createdAt: number
+}
+
 /** Names a master key without saying anything of it. */
 const masterId = (key: Uint8Array): number => hmac(key, 'gatehouse master key id').readUInt32BE(0)
 
 /** Wraps data keys under master keys (32 bytes each): the newest first wraps, all unwrap. */
 export const createKeyWrap = (masterKeys: readonly Uint8Array[]) => {
   const sealer = createSealer(masterKeys.map((key) => ({ id: masterId(key), key })))
+  const wrap = ({ id, purpose, key, createdAt }: DataKey): WrappedKey => ({
+    id,
+    purpose,
+    createdAt,
+    wrapped: sealer.seal(key, `keyring:${purpose}:${id}`).toString('base64url'),
+  })
   return {
+    wrap,
     /** A fresh data key for a purpose. */
-    generate: (purpose: string, createdAt: number): WrappedKey => {
-      const id = randomBytes(4).readUInt32BE(0)
-      return {
-        id,
-        purpose,
-        createdAt,
-        wrapped: sealer.seal(randomBytes(32), `keyring:${purpose}:${id}`).toString('base64url'),
-      }
-    },
+    generate: (purpose: string, createdAt: number): WrappedKey =>
+      wrap({ id: randomBytes(4).readUInt32BE(0), purpose, createdAt, key: randomBytes(32) }),
     /** Throws Fault `seal.broken` when no configured master key opens it. */
     unwrap: ({ id, purpose, wrapped }: WrappedKey): Buffer =>
       sealer.open(Buffer.from(wrapped, 'base64url'), `keyring:${purpose}:${id}`),

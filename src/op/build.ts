@@ -2,8 +2,7 @@
  * oidc-provider's configuration, made of our settings and records. One function per topic; nothing is contacted here,
  * so that a new instance costs milliseconds and can replace the running one (DESIGN 3.2).
  */
-import type { Configuration, JWK, KoaContextWithOIDC } from 'oidc-provider'
-import Provider, { errors } from 'oidc-provider'
+import Provider, { type Configuration, errors, type JWK } from 'oidc-provider'
 import { bitsOfRandomness } from '#artifacts/ids.ts'
 import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
@@ -154,11 +153,8 @@ const guarded =
 export const buildConfiguration = (given: Ingredients): Configuration => {
   const { settings, clock, pages } = given
   const base = basePath(settings.issuer)
-  const renderError = async (
-    ctx: KoaContextWithOIDC,
-    out: { error: string; error_description?: string | undefined },
-  ) => {
-    await pages.error(ctx, out)
+  const renderError: Configuration['renderError'] = async (ctx, out, cause) => {
+    await pages.error(ctx, out, cause)
   }
   return {
     adapter: given.adapter,

@@ -16,6 +16,7 @@ import { cookiesFor } from './build.ts'
 import { scopes as knownScopes } from './claims.ts'
 import type { Engine } from './engine.ts'
 import { grantDecision, type Names } from './grants.ts'
+import type { Instance } from './instance.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 export interface EnginePortOptions {
@@ -23,9 +24,8 @@ export interface EnginePortOptions {
   readonly records: Pick<Records, 'clients' | 'consents'>
   readonly clock: Clock
   readonly names: Names
-  /** The instance in force. */
-  readonly engine: () => Engine
-  readonly kept: (uid: string) => Promise<Kept | undefined>
+  /** The one in force. */
+  readonly instance: () => Instance
 }
 
 interface Signed {
@@ -63,7 +63,7 @@ const elsewhere = new WeakMap<KeptRequest, string>()
 const notRepeated = new Set(['request', 'request_uri', 'login_hint', 'id_token_hint'])
 
 /** @returns the authorization URL that asks the same again */
-export const restartUrl = (issuer: string, kept: KeptRequest): string => {
+const restartUrl = (issuer: string, kept: KeptRequest): string => {
   const other = elsewhere.get(kept)
   if (other !== undefined) return other
   const url = new URL(`${issuer}/authorize`)
@@ -72,7 +72,10 @@ export const restartUrl = (issuer: string, kept: KeptRequest): string => {
   return url.href
 }
 
-export const createEnginePort = (given: EnginePortOptions): EnginePort => {
+/** `kept` answers the login's name in the trace too. */
+export type OpEngine = EnginePort & { kept(uid: string): Promise<Kept | undefined> }
+
+export const createEnginePort = (given: EnginePortOptions): OpEngine => {
   const { settings, records, clock, names } = given
   const { secure } = cookiesFor(settings.issuer)
 
@@ -93,7 +96,8 @@ export const createEnginePort = (given: EnginePortOptions): EnginePort => {
 
   const finish = async (stored: Stored, result: InteractionResult): Promise<string> => {
     // A second tab or a double click: what is finished is not begun again.
-    if ((await given.kept(stored.uid))?.state !== 'open') throw new Fault('journey.finished', { uid: stored.uid })
+    if ((await given.instance().kept(stored.uid))?.state !== 'open')
+      throw new Fault('journey.finished', { uid: stored.uid })
     stored.result = resolved(stored, result)
     await stored.save(Math.max(1, stored.exp - epochSeconds(clock)))
     return stored.returnTo
@@ -121,7 +125,7 @@ export const createEnginePort = (given: EnginePortOptions): EnginePort => {
 
   return {
     async interaction({ req, res }, uid): Promise<Interaction | undefined> {
-      const engine = given.engine()
+      const { engine } = given.instance()
       const { cookies } = engine.createContext(req, res)
       Object.assign(cookies, { secure })
       if (cookies.get(engine.cookieName('interaction'), { signed: true }) !== uid) return undefined
@@ -146,7 +150,7 @@ export const createEnginePort = (given: EnginePortOptions): EnginePort => {
       }
     },
     async kept(uid) {
-      const kept = await given.kept(uid)
+      const kept = await given.instance().kept(uid)
       if (!kept) return undefined
       const client = await records.clients.get(kept.clientId)
       const closed =

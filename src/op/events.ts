@@ -1,6 +1,7 @@
 /** What the engine tells of itself, written down: the audit trail, the login's trace, the log (ENGINE 15, docs/trace.md). */
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Log } from '#kernel/log.ts'
+import { randomReference } from '#kernel/random.ts'
 import type { Audit } from '#trace/audit.ts'
 import { referenceOf, type Trace } from '#trace/trace.ts'
 import type { Engine } from './engine.ts'
@@ -28,7 +29,14 @@ const referenceIn = (ctx: KoaContextWithOIDC): string | undefined => {
   return reference
 }
 
-const about = (ctx: KoaContextWithOIDC) => ({ rid: ctx.state.rid as string, client: ctx.oidc.client?.clientId })
+/** Routes that may answer with a page, which shows a reference. */
+const shown = new Set(['authorization', 'resume', 'end_session', 'end_session_confirm', 'end_session_success'])
+
+const about = (ctx: KoaContextWithOIDC) => {
+  if (shown.has(ctx.oidc.route)) ctx.state.reference ??= randomReference()
+  const { rid, reference } = ctx.state as { rid?: string; reference?: string }
+  return { rid, reference, client: ctx.oidc.client?.clientId }
+}
 
 const whyOf = (error: Refusal) => ({
   error: error.error ?? error.message,
@@ -48,7 +56,7 @@ const onLogin = ({ audit, log, trace }: Witnesses) => ({
   },
   ended(ctx: KoaContextWithOIDC) {
     const reference = referenceIn(ctx)
-    if (reference) log.debug('login.resumed', { ...about(ctx), reference })
+    if (reference) log.debug('login.resumed', about(ctx))
   },
   succeeded(ctx: KoaContextWithOIDC) {
     const reference = referenceIn(ctx)

@@ -10,7 +10,12 @@ type Features = NonNullable<Configuration['features']>
 export interface Pages {
   logout(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): void | Promise<void>
   loggedOut(ctx: KoaContextWithOIDC): void | Promise<void>
-  error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string | undefined }): void | Promise<void>
+  /** @param out safe to show; @param cause for the log and the trace only */
+  error(
+    ctx: KoaContextWithOIDC,
+    out: { error: string; error_description?: string | undefined },
+    cause: unknown,
+  ): void | Promise<void>
 }
 
 const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({

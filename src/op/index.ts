@@ -14,7 +14,7 @@ import type { Sealer } from '#kernel/seal.ts'
 import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
 import { POLICY } from './clients.ts'
-import { createEnginePort, restartUrl } from './engine-port.ts'
+import { createEnginePort } from './engine-port.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
 import { createPages } from './pages.ts'
 import type { PassiveRequest } from './policy.ts'
@@ -65,24 +65,22 @@ const ingredients = new Set(['identityProvider', 'acr', 'mapping', 'key'])
 export const createOp = async (options: OpOptions): Promise<Op> => {
   const { settings, records, clock, log } = options
   let swap: Swap<Instance> | undefined
-  const kept: Instance['kept'] = async (uid) => swap?.current().kept(uid)
+  const current = (): Instance => {
+    if (!swap) throw new TypeError('the engine is not built yet')
+    return swap.current()
+  }
   const secrets = await readSecrets(settings, records.keys)
   const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
-  const pages = createPages({
-    ...options.presentation,
-    kept,
-    restartUrl: (request) => restartUrl(settings.issuer, request),
-  })
+  const engine = createEnginePort({ ...options, names: secrets.names, instance: current })
+  const pages = createPages({ ...options.presentation, ...engine, trace: options.trace })
 
-  const { current, reload, refresh, close } = await createSwap({
+  swap = await createSwap({
     build: () => createInstance({ options, secrets, grace, pages }),
     nextChange: () => records.keys.nextChange(),
     clock,
     log,
-  }).then((made) => {
-    swap = made
-    return made
   })
+  const { reload, refresh, close } = swap
   await tryClients(current(), options)
   const forget = records.onChange((kind) => {
     if (ingredients.has(kind)) refresh()
@@ -90,7 +88,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
 
   return {
     cookieKeys: secrets.cookieKeys,
-    engine: createEnginePort({ ...options, names: secrets.names, engine: () => current().engine, kept }),
+    engine,
     middleware: createServe({ settings, instance: current, grace, openRegistration: secrets.openRegistration }),
     reload,
     async issueInitialAccessToken(seconds) {

@@ -6,7 +6,8 @@ import type { Errors } from '#http/errors.ts'
 import type { ClientCard, WayOn } from '#http/pages.ts'
 import type { View } from '#http/view.ts'
 import type { KeptRequest } from '#kernel/ports.ts'
-import { referenceOf } from '#trace/trace.ts'
+import { randomReference } from '#kernel/random.ts'
+import { referenceOf, type Trace } from '#trace/trace.ts'
 import type { Pages } from './features.ts'
 
 /** The relying party as a person may see it. */
@@ -24,8 +25,9 @@ export const createPages = (given: {
   readonly errors: Pick<Errors, 'oauthPage'>
   readonly kept: (uid: string) => Promise<Kept | undefined>
   readonly restartUrl: (kept: KeptRequest) => string
+  readonly trace: Trace
 }): Pages => {
-  const { view, errors, kept, restartUrl } = given
+  const { view, errors, kept, restartUrl, trace } = given
   const card = (ctx: KoaContextWithOIDC) => (ctx.oidc.client ? { client: cardOf(ctx.oidc.client) } : {})
 
   const waysOn = async (ctx: KoaContextWithOIDC): Promise<WayOn[]> => {
@@ -38,6 +40,14 @@ export const createPages = (given: {
     return ways
   }
 
+  /** The reference that the page shows opens what is known of the failure. */
+  const note = (ctx: KoaContextWithOIDC, out: { error: string }, cause: unknown) => {
+    ctx.state.reference ??= randomReference()
+    const { error_detail: reason, error_description: description } = (cause ?? {}) as Record<string, unknown>
+    const client = ctx.oidc.client?.clientId
+    trace.add(ctx.state.reference as string, 'page', { error: out.error, description, reason, client, path: ctx.path })
+  }
+
   return {
     logout(ctx, { action, xsrf }) {
       view(ctx as unknown as Ctx, 'logout', { ...card(ctx), action: new URL(action).pathname, xsrf })
@@ -45,9 +55,10 @@ export const createPages = (given: {
     loggedOut(ctx) {
       view(ctx as unknown as Ctx, 'logged-out', card(ctx))
     },
-    async error(ctx, out) {
+    async error(ctx, out, cause) {
       const ways = await waysOn(ctx)
       Object.assign(ctx.state, card(ctx), ways.length > 0 && { ways })
+      note(ctx, out, cause)
       errors.oauthPage(ctx as unknown as Ctx, out, ctx.status)
     },
   }

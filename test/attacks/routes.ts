@@ -106,8 +106,12 @@ const request = {
 }
 /** Members that end most requests at once when they are there at all. */
 const rare = { request: 'x.y.z', request_uri: 'urn:ietf:params:oauth:request_uri:x' }
-const without = (fields: Record<string, string>, ...names: string[]) =>
-  Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)))
+const pick = (fields: Record<string, string>, ...names: string[]) =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => names.includes(name)))
+/** What a request needs. */
+const core = pick(request, 'client_id', 'response_type', 'scope', 'redirect_uri', 'state')
+/** Everything that may stand beside it. */
+const { id_token_hint: _hint, dpop_jkt: _jkt, registration: _registration, ...sound } = request
 
 const machines = (live: Live): Target[] => {
   const basic: Header = ['authorization', basicAuth()]
@@ -157,7 +161,7 @@ const machines = (live: Live): Target[] => {
     at('POST', '/userinfo', [FORM], { access_token: 'x'.repeat(43) }),
     at('POST', '/introspect', [basic, FORM], { token: 'x'.repeat(43), token_type_hint: 'access_token' }),
     at('POST', '/revoke', [basic, FORM], { token: 'x'.repeat(43), token_type_hint: 'refresh_token' }),
-    at('POST', '/par', [basic, FORM], { ...without(request, 'id_token_hint', 'dpop_jkt', 'registration') }),
+    at('POST', '/par', [basic, FORM], sound),
     at('POST', '/register', [JSON_TYPE], metadata, { json: true }),
     at('GET', `/register/${live.registered.client_id}`, [own]),
     at('PUT', `/register/${live.registered.client_id}`, [own, JSON_TYPE], metadata, { json: true }),
@@ -190,10 +194,13 @@ const browsers = (live: Live): Target[] => {
     at('POST', `${login.base}${path}`, { csrf: login.csrf, ...fields }, login.headers),
   ]
   return [
-    at('GET', '/authorize', without(request, 'id_token_hint', 'dpop_jkt', 'registration')),
-    { ...at('GET', '/authorize', request), name: 'GET /authorize with everything' },
-    { ...at('GET', '/authorize', { ...request, ...rare }), name: 'GET /authorize with request objects' },
-    at('POST', '/authorize', request),
+    at('GET', '/authorize', sound),
+    {
+      ...at('GET', '/authorize', { ...core, ...pick(request, 'id_token_hint', 'dpop_jkt', 'registration') }),
+      name: 'GET /authorize with rarities',
+    },
+    { ...at('GET', '/authorize', { ...core, ...rare }), name: 'GET /authorize with request objects' },
+    at('POST', '/authorize', core),
     at('GET', '/authorize/nobody-knows'),
     at('GET', '/authorize/nobody-knows', {}, login.headers),
     at('GET', login.base, {}, login.headers),

@@ -30,7 +30,7 @@ const badValues: Readonly<Record<string, string>> = {
   'not ASCII': encode('ｗｅｂ\u202e\u{1f600}İ'),
   'dotted path': encode('../../etc/passwd'),
   address: encode('https://evil.example/\\@app.example'),
-  template: encode('<%= process.exit(1) %>${7*7}'),
+  template: encode('<%= process.exit(1) %>{{7*7}}'),
 }
 /** The name of a field, changed. */
 const badNames: readonly ((name: string) => string)[] = [
@@ -112,6 +112,8 @@ const badHeaders: readonly Header[] = [
   ['dpop', 'x.y.z'],
   ['accept', `${'text/html;q=0.1,'.repeat(400)}*/*`],
   ['accept', MARKUP],
+  ['accept', 'text/html'],
+  ['accept', 'image/png'],
   ['accept-language', `${'de-'.repeat(2000)}x`],
   ['accept-language', `${'en;q=0.1,'.repeat(700)}${MARKUP}`],
   ['accept-encoding', 'br;q=9,\u00ff'],

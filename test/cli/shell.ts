@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Actions, run } from '#cli/cli.ts'
 import { silentLog } from '#kernel/log.ts'
-import { openHouse } from '#src/wire.ts'
+import { openHouse, openStores } from '#src/wire.ts'
 
 export interface Answer {
   readonly code: number
@@ -46,6 +46,7 @@ export const openShell = async (t: TestContext, settings: Record<string, unknown
   })
   const actions: Actions = {
     open: (loaded) => openHouse(loaded, { log: silentLog }),
+    stores: (loaded) => openStores(loaded, { log: silentLog }),
     serve: async () => assert.fail('no server in this test'),
   }
   return {

@@ -250,3 +250,33 @@ test('a store that is away: 503 with Retry-After for software, an honest error f
   away = false
   await visitor.code('web')
 })
+
+test('a sector document is looked at when a client registers, and not again while its host may be down', async (t) => {
+  const uris = ['https://one.example/cb', 'https://two.example/cb']
+  let fetched = 0
+  let list = uris
+  const house = await openHouse(t, {
+    options: {
+      fetch: async (url) => {
+        fetched++
+        assert.equal(String(url), 'https://sector.example/list')
+        return Response.json(list)
+      },
+    },
+  })
+  const metadata = {
+    redirect_uris: uris,
+    subject_type: 'pairwise',
+    sector_identifier_uri: 'https://sector.example/list',
+    initiate_login_uri: 'https://one.example/login',
+  }
+  const { status, body } = await register(house, metadata)
+  assert.deepEqual([status, fetched, body.initiate_login_uri], [201, 1, 'https://one.example/login'])
+  await house.op.reload()
+  await new Visitor(house).authorize(String(body.client_id), { redirect_uri: uris[0] })
+  assert.equal(fetched, 1)
+  list = [uris[0] ?? '']
+  assert.equal((await register(house, metadata)).status, 400)
+  assert.equal((await register(house, { ...metadata, initiate_login_uri: 'http://one.example/login' })).status, 400)
+  assert.equal((await register(house, { ...metadata, sector_identifier_uri: undefined })).status, 400)
+})

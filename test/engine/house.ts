@@ -202,7 +202,7 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
       },
     ],
   })
-  server.on('request', app.callback()); (globalThis as any).__handler = app.callback()
+  server.on('request', app.callback())
 
   t.after(async () => {
     server.closeAllConnections()

@@ -1,0 +1,53 @@
+/** Nobody waits longer than told, and what was asked for one name happens in the order of asking. */
+import type { Fault } from '#kernel/faults.ts'
+
+/** Milliseconds on a clock that nobody sets: durations are measured by it, never by the time of day. */
+export const monotonic = (): number => performance.now()
+
+/** Until when a caller waits. An operation of several steps begins none after that: its caller has been refused. */
+export class Deadline {
+  readonly #at: number
+  readonly #fault: () => Fault
+
+  constructor(ms: number, fault: () => Fault) {
+    this.#at = monotonic() + ms
+    this.#fault = fault
+  }
+
+  get passed(): boolean {
+    return monotonic() >= this.#at
+  }
+
+  /** Stands before each step that writes. */
+  check(): void {
+    if (this.passed) throw this.#fault()
+  }
+}
+
+/**
+ * Settles as `work` does, or rejects after `ms`. The work itself goes on in the background until its own end: what it
+ * had sent to the server by then may still take effect.
+ */
+export const within = <T>(ms: number, fault: () => Fault, work: (deadline: Deadline) => Promise<T>): Promise<T> =>
+  new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => reject(fault()), ms)
+    work(new Deadline(ms, fault))
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer))
+  })
+
+/** One queue per name, for as long as something is in it. */
+export class Lanes {
+  readonly #last = new Map<string, Promise<unknown>>()
+
+  run<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(name)
+    const mine = before ? before.then(work, work) : work()
+    this.#last.set(name, mine)
+    const leave = () => {
+      if (this.#last.get(name) === mine) this.#last.delete(name)
+    }
+    mine.then(leave, leave)
+    return mine
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Connects so that every failure is one clear sentence, and bounds every call: at most 2 s, then Fault
+ * `store.unavailable`. The only file that constructs a client. Writes are confirmed by a majority and its journals,
+ * reads come from the primary, whatever the URL says.
+ */
+import { type Db, MongoClient, type MongoClientOptions } from 'mongodb'
+import type { Clock } from '#kernel/clock.ts'
+import type { Fault } from '#kernel/faults.ts'
+import type { Log } from '#kernel/log.ts'
+import { type Deadline, monotonic, within } from './bounded.ts'
+import { isPassing, toFault, unavailable } from './faults.ts'
+
+/** What a store is opened with. */
+export interface World {
+  readonly clock: Clock
+  readonly log: Log
+  /** How long the sweeper rests when there is nothing left to sweep; 30 s unless told. */
+  readonly sweepMs?: number
+  /** How long a caller waits; 1.9 s unless told. */
+  readonly waitMs?: number
+}
+
+const WAIT_MS = 1900
+/** A server that just starts, or a slow network, is given this long at the opening. */
+const OPEN_MS = 6000
+/** For work that a lease guards, not a caller's patience: building an index over many documents. */
+const PATIENT_MS = 3_600_000
+const DEFAULT_DATABASE = 'gatehouse'
+
+/** Defaults that the URL may override, by the names that it uses. */
+const defaults: MongoClientOptions = {
+  appName: 'gatehouse',
+  serverSelectionTimeoutMS: 1500,
+  connectTimeoutMS: 1500,
+  waitQueueTimeoutMS: 1500,
+  // After the caller's patience: frees the connection of an operation that was given up, when nobody answers.
+  socketTimeoutMS: 4000,
+}
+
+const optionsFor = (url: string, more: MongoClientOptions): MongoClientOptions => {
+  const told = new Set(
+    Array.from(url.matchAll(/[?&]([a-z]+)=/gi), ([, name]) => name?.toLowerCase()),
+  )
+  return {
+    ...Object.fromEntries(Object.entries(defaults).filter(([name]) => !told.has(name.toLowerCase()))),
+    ...more,
+    ignoreUndefined: true,
+    promoteBuffers: true,
+  }
+}
+
+const INVALID =
+  'the address is not a valid MongoDB URL: mongodb://user:password@host:port/database, with special characters in user and password percent-encoded'
+
+/** The client and the name of the database. Throws Fault; the driver's own message only where it repeats no URL. */
+const createClient = (url: string, more: MongoClientOptions): { client: MongoClient; name: string } => {
+  const shape = /^mongodb(?:\+srv)?:\/\/[^/?]+(?:\/([^?/]*))?(?:\?.*)?$/i.exec(url)
+  if (!shape) throw unavailable('mongodb', INVALID)
+  try {
+    return { client: new MongoClient(url, optionsFor(url, more)), name: decodeURIComponent(shape[1] || DEFAULT_DATABASE) }
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : ''
+    const tells = message !== '' && !/[@/]/.test(message)
+    // The driver's message may hold the whole URL: it is not kept as a cause either.
+    throw unavailable('mongodb', tells ? `the address is not a valid MongoDB URL: ${message}` : INVALID)
+  }
+}
+
+/** Until the server answers to a command, so that TLS, user and password are tried as well. */
+const reach = async (client: MongoClient, name: string): Promise<void> => {
+  const until = monotonic() + OPEN_MS
+  for (;;) {
+    try {
+      await client.connect()
+      await client.db(name).command({ ping: 1 })
+      return
+    } catch (error) {
+      if (!isPassing(error) || monotonic() > until) throw error
+    }
+  }
+}
+
+export class Connection {
+  readonly db: Db
+  /** What faults and logs call it: no user, no password. */
+  readonly path: string
+  readonly #client: MongoClient
+  readonly #waitMs: number
+  readonly #late: () => Fault
+  readonly #pending = new Set<Promise<unknown>>()
+  #closed = false
+
+  private constructor(client: MongoClient, name: string, waitMs: number) {
+    this.#client = client
+    this.path = `mongodb://${client.options.hosts.join(',') || client.options.srvHost || ''}/${name}`
+    this.db = client.db(name, { readPreference: 'primary', writeConcern: { w: 'majority', journal: true } })
+    this.#waitMs = waitMs
+    this.#late = () => unavailable(this.path, 'the database did not answer in time')
+  }
+
+  /** Throws Fault `store.unavailable`, the reason in detail. */
+  static async open(url: string, world: World): Promise<Connection> {
+    return Connection.#open(url, world.waitMs ?? WAIT_MS, {})
+  }
+
+  /** A second connection for work that takes as long as it takes, closed afterwards. */
+  static async patiently<T>(url: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+    const connection = await Connection.#open(url, PATIENT_MS, { socketTimeoutMS: 0, maxPoolSize: 2 })
+    try {
+      return await work(connection)
+    } finally {
+      await connection.close()
+    }
+  }
+
+  static async #open(url: string, waitMs: number, more: MongoClientOptions): Promise<Connection> {
+    const { client, name } = createClient(url, more)
+    const connection = new Connection(client, name, waitMs)
+    try {
+      await within(OPEN_MS + WAIT_MS, connection.#late, () => reach(client, name))
+      return connection
+    } catch (error) {
+      void client.close().catch(() => {})
+      throw toFault(connection.path, error)
+    }
+  }
+
+  /** One call of a port, of one or several commands. Rejects with a Fault in time, whatever the server does. */
+  async run<T>(work: (deadline: Deadline) => Promise<T>): Promise<T> {
+    if (this.#closed) throw unavailable(this.path, 'the store is closed')
+    const running = within(this.#waitMs, this.#late, work)
+    this.#pending.add(running)
+    try {
+      return await running
+    } catch (error) {
+      throw toFault(this.path, error)
+    } finally {
+      this.#pending.delete(running)
+    }
+  }
+
+  async ping(): Promise<void> {
+    await this.run(() => this.db.command({ ping: 1 }))
+  }
+
+  /** Lets what is under way end, then ends. Never waits longer than a caller would. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.allSettled(this.#pending)
+    await within(WAIT_MS, this.#late, () => this.#client.close()).catch(() => {})
+  }
+}

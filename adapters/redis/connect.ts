@@ -1,0 +1,131 @@
+/**
+ * The only file that constructs a client. A client that cannot be opened fails at once with one clear sentence; one that
+ * was opened comes back by itself, whatever happens to the servers.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { Log } from '#kernel/log.ts'
+import { checkServers } from './check.ts'
+import { reasonOf, unavailable } from './faults.ts'
+import { type Client, defineScripts } from './scripts.ts'
+import type { Address } from './url.ts'
+
+/** ms. A server that loads its data at its start is waited for this long. */
+const OPEN_LIMIT = 10_000
+const RETRY_FROM = 50
+const RETRY_TO = 1000
+
+/** Open for as long as `open` is true; then a lost connection is final. */
+interface Phase {
+  opening: boolean
+  closed: boolean
+}
+
+const backOff =
+  (phase: Phase) =>
+  (times: number): number | null =>
+    phase.opening || phase.closed ? null : Math.min(RETRY_FROM * 2 ** Math.min(times, 10), RETRY_TO)
+
+/**
+ * commandTimeout bounds one command, socketTimeout finds a dead host behind a living connection. Nothing is queued while
+ * there is no connection, and nothing is sent again behind our back: link.ts does that, for what may be sent twice.
+ */
+const common = ({ username, password, tls }: Address) =>
+  ({
+    username,
+    password,
+    tls,
+    connectTimeout: 1000,
+    commandTimeout: 1200,
+    socketTimeout: 3000,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    maxLoadingRetryTime: 250,
+    keepAlive: 5000,
+    connectionName: 'gatehouse',
+    lazyConnect: true,
+    // After a failover the former master may still be there, as a replica: look for the new one.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  }) satisfies RedisOptions
+
+const createRedis = (address: Address, phase: Phase): Redis => {
+  const { hosts, db, name, sentinel, tls } = address
+  const retryStrategy = backOff(phase)
+  const options = { ...common(address), db, retryStrategy, enableOfflineQueue: false, enableAutoPipelining: true }
+  if (address.mode === 'alone') return new Redis({ ...options, ...hosts[0] })
+  return new Redis({
+    ...options,
+    sentinels: [...hosts],
+    name,
+    sentinelUsername: sentinel.username,
+    sentinelPassword: sentinel.password,
+    sentinelCommandTimeout: 500,
+    sentinelRetryStrategy: retryStrategy,
+    // A sentinel that was away is asked again for news of failovers.
+    sentinelReconnectStrategy: () => 2000,
+    failoverDetector: true,
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+  })
+}
+
+const createCluster = (address: Address, phase: Phase): Cluster =>
+  new Cluster([...address.hosts], {
+    redisOptions: common(address),
+    clusterRetryStrategy: backOff(phase),
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    lazyConnect: true,
+    // A replica may not know yet what its master did: one code could be redeemed twice.
+    scaleReads: 'master',
+    slotsRefreshTimeout: 1000,
+    slotsRefreshInterval: 5000,
+    // Certificates are for names: keep them.
+    ...(address.tls && { dnsLookup: (host, callback) => callback(null, host) }),
+  })
+
+export interface Connection {
+  readonly client: Client
+  close(): void
+}
+
+/** Connects, checks the servers and defines the scripts. Throws Fault `store.unavailable` (the reason in detail). */
+export const openClient = async (address: Address, log: Log): Promise<Connection> => {
+  const phase: Phase = { opening: true, closed: false }
+  const client: Client = address.mode === 'cluster' ? createCluster(address, phase) : createRedis(address, phase)
+  let trouble: unknown
+  const note = (error: unknown) => {
+    trouble ??= error
+    log.debug('store.trouble', { store: address.label, reason: reasonOf(error) })
+  }
+  // Without a listener ioredis writes to the console.
+  client.on('error', note)
+  client.on('node error', note)
+  const close = () => {
+    phase.closed = true
+    client.disconnect()
+  }
+  const late = new AbortController()
+  const limit = delay(OPEN_LIMIT, undefined, { signal: late.signal }).then(() => {
+    throw trouble ?? new Error('LOADING')
+  })
+  try {
+    defineScripts(client)
+    await Promise.race([limit, client.connect()])
+    // A database number that does not exist is only told by an event; ioredis goes on with another one.
+    if (trouble !== undefined && address.mode === 'alone') throw trouble
+    await Promise.race([limit, checkServers(client, address, log)])
+  } catch (error) {
+    close()
+    const cause = trouble ?? error
+    throw unavailable(address.label, `${address.label}: ${reasonOf(cause)}`, cause)
+  } finally {
+    limit.catch(() => undefined)
+    late.abort()
+  }
+  phase.opening = false
+  client.on('end', () => {
+    // ioredis gives up for good when a failover is announced just while it asks the sentinels.
+    if (!phase.closed) setTimeout(() => client.connect().catch(note), RETRY_TO).unref()
+  })
+  return { client, close }
+}

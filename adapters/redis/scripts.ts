@@ -1,0 +1,222 @@
+/**
+ * What happens inside Redis, atomically: one key per script, so that each works in a Cluster. Read layout.ts first.
+ * `#!lua` makes Redis refuse a script as a whole, before its first write, when it is out of memory, a replica, or cannot
+ * save; those marked allow-oom give memory back. Times are Gatehouse's, in ms; each script is idempotent for its `write`
+ * or `nonce`, except `gatehouseCount`.
+ */
+import { Cluster, type Redis, type Result } from 'ioredis'
+
+export type Client = Redis | Cluster
+
+/** The servers that take writes. */
+export const mastersOf = (client: Client): Redis[] => (client instanceof Cluster ? client.nodes('master') : [client])
+
+/** What `gatehousePut` answers first. */
+export const STORED = 1
+export const STALE = 2
+export const REVOKED = 3
+/** A row with another descriptor stands there: its index entries must be made sure of before it is written. */
+export const STANDS = 4
+
+/** What `gatehouseRedeem` answers. */
+export const redeemed = ['absent', 'won', 'lost'] as const
+
+const lua = (text: string) => ({ numberOfKeys: 1, lua: `#!lua\n${text}` })
+const freeing = (text: string) => ({ numberOfKeys: 1, lua: `#!lua flags=allow-oom\n${text}` })
+
+const definitions = {
+  /**
+   * 1 now, 2 body, 3 expiry or '', 4 ttl or '', 5 write, 6 order, 7 descriptor, 8 consumed or '', 9 revision or '',
+   * 10 grant or '', 11 '1': stop if a row with another descriptor stands. Answers { code, former write and descriptor }.
+   */
+  gatehousePut: lua(`
+    local key, now = KEYS[1], tonumber(ARGV[1])
+    local row = redis.call('HMGET', key, 'm', 'c', 'x')
+    if row[3] and ARGV[10] ~= '' then
+      local ends, grant = row[3]:match('^(%d+):(.*)$')
+      if grant == ARGV[10] and tonumber(ends) > now then return { 3, '' } end
+    end
+    local revision, order, former = 0, ARGV[6], ''
+    if row[1] then
+      local counted, expires, placed, rest = row[1]:match('^(%d+):(%d*):(%d+):(.*)$')
+      if expires == '' or tonumber(expires) > now then
+        revision, order, former = tonumber(counted), placed, rest
+      end
+    end
+    if former:sub(1, 8) == ARGV[5] then return { 1, '' } end
+    if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= revision then return { 2, '' } end
+    if ARGV[11] == '1' and former ~= '' and former:sub(9) ~= ARGV[7] then return { 4, '' } end
+    local meta = string.format('%d:%s:%s:', revision + 1, ARGV[3], order) .. ARGV[5] .. ARGV[7]
+    redis.call('HSET', key, 'p', ARGV[2], 'm', meta)
+    if former == '' or not row[2] then
+      if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8])
+      elseif row[2] then redis.call('HDEL', key, 'c') end
+    end
+    if ARGV[4] == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[4]) end
+    return { 1, former }`),
+
+  /** 1 now, 2 nonce, 3 at. Answers an index of \`redeemed\`. */
+  gatehouseRedeem: lua(`
+    local key, now = KEYS[1], tonumber(ARGV[1])
+    local row = redis.call('HMGET', key, 'm', 'c')
+    if not row[1] then return 0 end
+    local counted, expires, rest = row[1]:match('^(%d+):(%d*)(:.*)$')
+    if expires ~= '' and tonumber(expires) <= now then return 0 end
+    if row[2] then
+      if row[2]:match('^%d*:(.*)$') == ARGV[2] then return 1 else return 2 end
+    end
+    local meta = string.format('%d:', tonumber(counted) + 1) .. expires .. rest
+    redis.call('HSET', key, 'c', ARGV[3] .. ':' .. ARGV[2], 'm', meta)
+    return 1`),
+
+  /** 1 write or '': only a row of that write. Answers the former write and descriptor, or nothing. Keeps a gravestone. */
+  gatehouseDrop: freeing(`
+    local row = redis.call('HMGET', KEYS[1], 'm', 'x')
+    if not row[1] then return '' end
+    local former = row[1]:match('^%d+:%d*:%d+:(.*)$')
+    if ARGV[1] ~= '' and former:sub(1, 8) ~= ARGV[1] then return '' end
+    if row[2] then redis.call('HDEL', KEYS[1], 'p', 'm', 'c') else redis.call('DEL', KEYS[1]) end
+    return former`),
+
+  /**
+   * Takes a dropped grant's row away and leaves a gravestone, on which a put of that grant still under way fails.
+   * 1 now, 2 grant, 3 end of the gravestone, 4 ttl. Answers { 1: it was live, former write and descriptor }.
+   */
+  gatehouseBuryRow: freeing(`
+    local key, now = KEYS[1], tonumber(ARGV[1])
+    local stone = ARGV[3] .. ':' .. ARGV[2]
+    local meta = redis.call('HGET', key, 'm')
+    local live, former = 0, ''
+    if meta then
+      local expires, rest = meta:match('^%d+:(%d*):%d+:(.*)$')
+      local size = rest:byte(9)
+      if size == 0 or rest:sub(10, 8 + size) ~= ARGV[2] then
+        redis.call('HSET', key, 'x', stone)
+        return { 0, '' }
+      end
+      if expires == '' or tonumber(expires) > now then live = 1 end
+      former = rest
+    end
+    redis.call('HDEL', key, 'p', 'm', 'c')
+    redis.call('HSET', key, 'x', stone)
+    redis.call('PEXPIRE', key, ARGV[4])
+    return { live, former }`),
+
+  /** Another row took this one's uid (2) or userCode (3): leaves it out, if the row is still of that write. 1 write, 2 which. */
+  gatehouseLose: lua(`
+    local meta = redis.call('HGET', KEYS[1], 'm')
+    if not meta then return 0 end
+    local head, write, parts = meta:match('^(%d+:%d*:%d+:)(........)(.*)$')
+    if write ~= ARGV[1] then return 0 end
+    local at = 1
+    for _ = 2, tonumber(ARGV[2]) do at = at + math.max(parts:byte(at), 1) end
+    local rest = parts:sub(at + math.max(parts:byte(at), 1))
+    redis.call('HSET', KEYS[1], 'm', head .. write .. parts:sub(1, at - 1) .. string.char(0) .. rest)
+    return 1`),
+
+  /** Adds to an index. 1 now, 2 member, 3 block, 4 stamp, 5 ttl or ''. Answers 0 under a tombstone, else 1. */
+  gatehouseEnlist: lua(`
+    local key, now = KEYS[1], tonumber(ARGV[1])
+    local tombstone = redis.call('ZSCORE', key, '')
+    if tombstone and tonumber(tombstone) > now * 1024 then return 0 end
+    local dead = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', now * 1024), 'LIMIT', 0, 20)
+    if #dead > 0 then redis.call('ZREM', key, unpack(dead)) end
+    local ttl = redis.call('PTTL', key)
+    local block, score = tonumber(ARGV[3]), redis.call('ZSCORE', key, ARGV[2])
+    if score then block = math.max(block, math.floor(tonumber(score) / 1048576)) end
+    redis.call('ZADD', key, string.format('%.0f', block * 1048576 + tonumber(ARGV[4])), ARGV[2])
+    if ARGV[5] == '' then redis.call('PERSIST', key)
+    elseif ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[5])) then redis.call('PEXPIRE', key, ARGV[5]) end
+    return 1`),
+
+  /** Takes members back whose stamp is still the given one. Pairs of member and stamp. */
+  gatehouseDelist: freeing(`
+    for i = 1, #ARGV, 2 do
+      local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+      if score and tonumber(score) % 1048576 == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+    end
+    return 1`),
+
+  /** Sets a grant's tombstone. 1 now, 2 until, 3 ttl, 4 limit. Answers members and scores in turn, the tombstone's too. */
+  gatehouseBury: freeing(`
+    local key, score = KEYS[1], tonumber(ARGV[2]) * 1024
+    local former = redis.call('ZSCORE', key, '')
+    if former then score = math.max(score, tonumber(former)) end
+    local ttl = redis.call('PTTL', key)
+    redis.call('ZADD', key, string.format('%.0f', score), '')
+    -- Only the tombstone is left: what kept the index for longer, or for ever, is gone.
+    if redis.call('ZCARD', key) == 1 and ttl == -1 then ttl = -2 end
+    if ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[3])) then redis.call('PEXPIRE', key, ARGV[3]) end
+    return redis.call('ZRANGE', key, 0, ARGV[4], 'WITHSCORES')`),
+
+  /** Points to a key, if the pointer does already. 1 key, 2 write, 3 ttl or ''. Answers 1 if it does. */
+  gatehouseHold: lua(`
+    local held = redis.call('GET', KEYS[1])
+    if not held or held:sub(1, #held - 9) ~= ARGV[1] then return 0 end
+    local ttl = redis.call('PTTL', KEYS[1])
+    redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'KEEPTTL')
+    if ARGV[3] == '' then redis.call('PERSIST', KEYS[1])
+    elseif ttl >= 0 and ttl < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+    return 1`),
+
+  /** Points to a key, whatever it pointed to. 1 key, 2 write, 3 ttl or ''. Answers "<key> <write>" that it pointed to, or ''. */
+  gatehouseTake: lua(`
+    local held = redis.call('GET', KEYS[1])
+    local value = ARGV[1] .. ' ' .. ARGV[2]
+    if ARGV[3] == '' then redis.call('SET', KEYS[1], value) else redis.call('SET', KEYS[1], value, 'PX', ARGV[3]) end
+    return held or ''`),
+
+  /** Takes a pointer back, if it is still "<key> <write>". */
+  gatehouseRelease: freeing(`
+    if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+    return 1`),
+
+  /** 1 now, 2 expiry, 3 ttl, 4 nonce. Answers 1 for the first, and for the first's nonce. */
+  gatehouseMark: lua(`
+    local held = redis.call('GET', KEYS[1])
+    if held then
+      local expires, nonce = held:match('^(%d+):(.*)$')
+      if tonumber(expires) > tonumber(ARGV[1]) then
+        if nonce == ARGV[4] then return 1 else return 0 end
+      end
+    end
+    redis.call('SET', KEYS[1], ARGV[2] .. ':' .. ARGV[4], 'PX', ARGV[3])
+    return 1`),
+
+  /** 1 now, 2 by, 3 expiry, 4 ttl. Answers the new value. */
+  gatehouseCount: lua(`
+    local n, expires, held = 0, ARGV[3], redis.call('GET', KEYS[1])
+    if held then
+      local ends, counted = held:match('^(%d+):(-?%d+)$')
+      if tonumber(ends) > tonumber(ARGV[1]) then n, expires = tonumber(counted), ends else held = false end
+    end
+    n = n + tonumber(ARGV[2])
+    local value = string.format('%s:%.0f', expires, n)
+    if held then redis.call('SET', KEYS[1], value, 'KEEPTTL') else redis.call('SET', KEYS[1], value, 'PX', ARGV[4]) end
+    return n`),
+}
+
+type Argument = string | number | Buffer
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    gatehousePutBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
+    gatehouseRedeem(key: string, ...given: Argument[]): Result<0 | 1 | 2, Context>
+    gatehouseDropBuffer(key: string, write: string): Result<Buffer, Context>
+    gatehouseBuryRowBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
+    gatehouseLose(key: string, write: string, which: 2 | 3): Result<number, Context>
+    gatehouseEnlist(key: string, ...given: Argument[]): Result<0 | 1, Context>
+    gatehouseDelist(key: string, ...given: Argument[]): Result<number, Context>
+    gatehouseBury(key: string, ...given: Argument[]): Result<string[], Context>
+    gatehouseHold(key: string, ...given: Argument[]): Result<0 | 1, Context>
+    gatehouseTake(key: string, ...given: Argument[]): Result<string, Context>
+    gatehouseRelease(key: string, value: string): Result<number, Context>
+    gatehouseMark(key: string, ...given: Argument[]): Result<0 | 1, Context>
+    gatehouseCount(key: string, ...given: Argument[]): Result<number, Context>
+  }
+}
+
+/** Makes the scripts commands of the client; each travels by its hash once the connection has seen it. */
+export const defineScripts = (client: Client): void => {
+  for (const [name, definition] of Object.entries(definitions)) client.defineCommand(name, definition)
+}
