@@ -209,6 +209,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
       methods: [...methods.keys()],
       presentation,
       passive: planner.passive,
+      byDefaults: planner.byDefaults,
     })
     parts.add(op.close)
     const entrance = createEntrance({ issuer, parameter: settings.discovery.preselectParameter, planner })

@@ -3,7 +3,7 @@
  * cannot leave its collection; the first letter of `_id` tells what a document is. Keys are base64url strings, never Binary.
  */
 import type { Document, UpdateFilter } from 'mongodb'
-import type { ArtifactRow, Model } from '#kernel/ports.ts'
+import type { ArtifactRow, Mark, Model } from '#kernel/ports.ts'
 
 export interface ArtifactDocument {
   /** `a:<model>:<key>` a row, `o:<model>:<key>` a marker, `n:<key>` a counter, `g:<grant>` a dropped grant. */
@@ -79,12 +79,15 @@ export const fieldsOf = (model: Model, row: ArtifactRow): Fields => {
   }
 }
 
-const optional = ['ttl', 'grant', 'uid', 'userCode', 'turn', 'tags'] as const
+const optional = ['ttl', 'grant', 'uid', 'userCode', 'tags'] as const
 
-const split = (set: Partial<ArtifactDocument>): { $set: Document; $unset: Document } => {
+/** A turn that is not told anew stays, as long as there is something that it is for. */
+const split = ({ set, claims }: Fields, turn: number | undefined): { $set: Document; $unset: Document } => {
   const $set: Document = {}
-  for (const [name, value] of Object.entries(set)) if (value !== undefined) $set[name] = value
-  return { $set, $unset: Object.fromEntries(optional.filter((name) => !(name in $set)).map((name) => [name, 1])) }
+  for (const [name, value] of Object.entries({ ...set, turn })) if (value !== undefined) $set[name] = value
+  const $unset: Document = claims.length === 0 ? { turn: 1 } : {}
+  for (const name of optional) if (!(name in $set)) $unset[name] = 1
+  return { $set, $unset }
 }
 
 type Update = UpdateFilter<ArtifactDocument>
@@ -92,15 +95,17 @@ const nonEmpty = (operators: Record<string, Document>): Update =>
   Object.fromEntries(Object.entries(operators).filter(([, fields]) => Object.keys(fields).length > 0)) as Update
 
 /** Over a row that lives, or into nothing: consumed stays, of two times the earlier one; the first birth stays. */
-export const replacing = ({ set, consumed, tagged }: Fields, turn: number | undefined, stamp: string): Update => {
-  const { $set, $unset } = split({ ...set, turn })
+export const replacing = (fields: Fields, turn: number | undefined, stamp: string): Update => {
+  const { $set, $unset } = split(fields, turn)
+  const { tagged, consumed } = fields
   const $min = { ...(tagged && { born: stamp }), ...(consumed !== undefined && { consumed }) }
   return nonEmpty({ $set, $unset, $inc: { revision: 1 }, $min })
 }
 
 /** Over an expired row: nothing of it stays. */
-export const beginning = ({ set, consumed, tagged }: Fields, turn: number | undefined, stamp: string): Update => {
-  const { $set, $unset } = split({ ...set, turn })
+export const beginning = (fields: Fields, turn: number | undefined, stamp: string): Update => {
+  const { $set, $unset } = split(fields, turn)
+  const { tagged, consumed } = fields
   const born = tagged ? { born: stamp } : {}
   return nonEmpty({
     $set: { ...$set, ...born, revision: 1, ...(consumed !== undefined && { consumed }) },
@@ -119,3 +124,11 @@ export const toRow = (document: ArtifactDocument): ArtifactRow => ({
   tags: document.tags?.map(last),
   revision: document.revision,
 })
+
+/** Of a marker, a dropped grant or a counter. */
+export const toMark = ({ _id, expires, n }: ArtifactDocument): Mark => {
+  const key = last(_id)
+  if (_id.startsWith('g:')) return { revoked: { grant: key, until: expires } }
+  if (_id.startsWith('n:')) return { counter: { key, count: n ?? 0, expiresAt: expires } }
+  return { once: { model: modelOf(_id), key, expiresAt: expires } }
+}

@@ -1,29 +1,21 @@
 /**
  * The ArtifactStore port. Every promise rests on the atomicity of one document and the uniqueness of `_id`; no
- * transaction, change stream, collation or unique index. Read artifact-rows.ts first.
- *
- * A dropped grant against a put of one of its rows: the drop writes a tombstone (T), then deletes the rows (D). A put
- * writes its row (W), then looks for the tombstone (P), in one command whose statements the primary runs in order. Either
- * W is before D and D takes the row, or W is after D, hence after T, and P sees T: the put takes its row back and answers
- * `revoked`. A process that dies between W and that, or between T and D, is made up for by the sweeper of any node, which
- * drops the grant's rows once more when the tombstone is `due`.
+ * transaction, change stream, collation or unique index. Read artifact-rows.ts first, then artifact-puts.ts.
  */
-import type { Collection, Filter } from 'mongodb'
 import type { Clock } from '#kernel/clock.ts'
-import type { ArtifactRow, ArtifactStore, Model, PutResult, Redeem } from '#kernel/ports.ts'
+import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
+import { ArtifactPuts, type Documents, ROUNDS } from './artifact-puts.ts'
 import {
   type ArtifactDocument,
-  beginning,
   counterId,
   expiry,
-  type Fields,
   fieldsOf,
   markerId,
   modelOf,
-  replacing,
   rowId,
   scoped,
   text,
+  toMark,
   tombstoneId,
   toRow,
 } from './artifact-rows.ts'
@@ -32,53 +24,32 @@ import type { Connection } from './connect.ts'
 import { isDuplicate } from './faults.ts'
 
 type By = 'key' | 'uid' | 'userCode'
-type Written = 'stored' | 'unmatched' | 'taken' | 'revoked'
-type Documents = Collection<ArtifactDocument>
 
-const SCAN_ROWS = 100
+const SLICE = 100
 /** Longer than a put can be under way: 2 s, and what clocks differ by. */
 const DUE_MS = 15_000
 const DUE_GRANTS = 100
-/** Each round that is lost was won by another caller: nobody needs this many. */
-const ROUNDS = 20
-
-/** A filter that no document passes: an upsert with it inserts, or meets the `_id` that stands. */
-const NEVER = { revision: { $lt: 0 } }
 
 export class MongoArtifacts implements ArtifactStore {
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #documents: Documents
+  readonly #puts: ArtifactPuts
   readonly #lanes = new Lanes()
   readonly #stopSweeping: () => void
-  #births = 0
 
   /** `startSweeper` begins sweeping and answers the function that ends it. */
   constructor(connection: Connection, clock: Clock, startSweeper: (store: MongoArtifacts) => () => void) {
     this.#connection = connection
     this.#clock = clock
     this.#documents = connection.db.collection<ArtifactDocument>('artifacts')
+    this.#puts = new ArtifactPuts(this.#documents, clock)
     this.#stopSweeping = startSweeper(this)
   }
 
-  /** Concurrent puts of one uid under different keys: the one that looked last has it, both may carry it for a while. */
-  async put(model: Model, row: ArtifactRow, { ifRevision }: { ifRevision?: number } = {}): Promise<PutResult> {
+  async put(model: Model, row: ArtifactRow, options: { ifRevision?: number } = {}): Promise<PutResult> {
     const fields = fieldsOf(model, row)
-    return this.#inOrder(fields.id, async (deadline) => {
-      if (fields.claims.length === 0) return this.#write(fields, ifRevision, undefined, deadline)
-      // A row that is written again has its look-ups already.
-      if (ifRevision) {
-        const kept = await this.#update(fields, { ...this.#live(fields.id, ifRevision), ...wanted(fields) }, false)
-        if (kept !== 'unmatched') return kept === 'revoked' ? kept : 'stored'
-        deadline.check()
-      }
-      const holders = await this.#holders(fields)
-      deadline.check()
-      const turn = 1 + Math.max(0, ...holders.map((holder) => holder.turn ?? 0))
-      const result = await this.#write(fields, ifRevision, turn, deadline)
-      if (result === 'stored' && holders.length > 0) await this.#unseat(fields, turn)
-      return result
-    })
+    return this.#inOrder(fields.id, (deadline) => this.#puts.put(fields, options.ifRevision, deadline))
   }
 
   async putOnce(model: Model, key: Uint8Array, expiresAt: number): Promise<boolean> {
@@ -119,11 +90,11 @@ export class MongoArtifacts implements ArtifactStore {
     const id = rowId(model, key)
     return this.#inOrder(id, async () => {
       const { matchedCount } = await this.#documents.updateOne(
-        { ...this.#live(id), consumed: { $exists: false } },
+        { ...this.#puts.live(id), consumed: { $exists: false } },
         { $set: { consumed: at, nonce }, $inc: { revision: 1 } },
       )
       if (matchedCount === 1) return 'won'
-      const row = await this.#documents.findOne(this.#live(id), { projection: { nonce: 1 } })
+      const row = await this.#documents.findOne(this.#puts.live(id), { projection: { nonce: 1 } })
       if (!row) return 'absent'
       return row.nonce === nonce ? 'won' : 'lost'
     })
@@ -178,19 +149,13 @@ export class MongoArtifacts implements ArtifactStore {
     })
   }
 
-  /** In slices; none of them keeps a cursor open on the server. */
   async *scan(): AsyncGenerator<{ model: Model; row: ArtifactRow }> {
-    let after = 'a:'
-    for (;;) {
-      const filter = { _id: { $gt: after, $lt: 'a;' }, expires: { $gt: this.#clock.now() } }
-      const found = await this.#connection.run(() =>
-        this.#documents.find(filter, { sort: { _id: 1 }, limit: SCAN_ROWS, batchSize: SCAN_ROWS }).toArray(),
-      )
-      for (const document of found) yield { model: modelOf(document._id), row: toRow(document) }
-      const last = found.at(-1)
-      if (!last) return
-      after = last._id
-    }
+    for await (const document of this.#lettered('a')) yield { model: modelOf(document._id), row: toRow(document) }
+  }
+
+  async *marks(): AsyncGenerator<Mark> {
+    for (const letter of ['o', 'g', 'n'] as const)
+      for await (const document of this.#lettered(letter)) yield toMark(document)
   }
 
   async ready(): Promise<void> {
@@ -202,6 +167,20 @@ export class MongoArtifacts implements ArtifactStore {
     await this.#connection.close()
   }
 
+  /** What lives and has this first letter, in slices; none of them keeps a cursor open on the server. */
+  async *#lettered(letter: 'a' | 'g' | 'n' | 'o'): AsyncGenerator<ArtifactDocument> {
+    // A semicolon is what follows a colon.
+    for (let after = `${letter}:`, last: ArtifactDocument | undefined; ; after = last._id) {
+      const filter = { _id: { $gt: after, $lt: `${letter};` }, expires: { $gt: this.#clock.now() } }
+      const found = await this.#connection.run(() =>
+        this.#documents.find(filter, { sort: { _id: 1 }, limit: SLICE, batchSize: SLICE }).toArray(),
+      )
+      yield* found
+      last = found.at(-1)
+      if (!last) return
+    }
+  }
+
   /** Writes to one row leave in the order of their calls; the driver's connections keep none. */
   #inOrder<T>(id: string, work: (deadline: Deadline) => Promise<T>): Promise<T> {
     return this.#connection.run((deadline) =>
@@ -210,85 +189,6 @@ export class MongoArtifacts implements ArtifactStore {
         return work(deadline)
       }),
     )
-  }
-
-  #live(_id: string, revision?: number): Filter<ArtifactDocument> {
-    return { _id, expires: { $gt: this.#clock.now() }, ...(revision !== undefined && { revision }) }
-  }
-
-  /** Sorts by time, then by the order of calls. */
-  #stamp(): string {
-    this.#births = (this.#births + 1) % 36 ** 6
-    return this.#clock.now().toString(36).padStart(9, '0') + this.#births.toString(36).padStart(6, '0')
-  }
-
-  async #write(
-    fields: Fields,
-    ifRevision: number | undefined,
-    turn: number | undefined,
-    deadline: Deadline,
-  ): Promise<PutResult> {
-    for (let round = 0; round < ROUNDS; round++) {
-      const filter = ifRevision === 0 ? { _id: fields.id, ...NEVER } : this.#live(fields.id, ifRevision)
-      const written = await this.#update(fields, filter, !ifRevision, turn)
-      if (written === 'unmatched') return 'stale'
-      if (written !== 'taken') return written
-      deadline.check()
-      const expired = { _id: fields.id, expires: { $lte: this.#clock.now() } }
-      const begun = await this.#update(fields, expired, false, turn, beginning)
-      if (begun !== 'unmatched' && begun !== 'taken') return begun
-      if (ifRevision === 0) return 'stale'
-      deadline.check()
-    }
-    throw new Error('a row was put by others again and again')
-  }
-
-  /** One command: the row and, where it belongs to a grant, the look for that grant's tombstone. */
-  async #update(
-    fields: Fields,
-    filter: Filter<ArtifactDocument>,
-    upsert: boolean,
-    turn?: number,
-    form = replacing,
-  ): Promise<Written> {
-    const { grant, id } = fields
-    const update = form(fields, turn, this.#stamp())
-    try {
-      if (grant === undefined) {
-        const { matchedCount, upsertedCount } = await this.#documents.updateOne(filter, update, { upsert })
-        return matchedCount + upsertedCount === 1 ? 'stored' : 'unmatched'
-      }
-      const { matchedCount, modifiedCount, upsertedCount } = await this.#documents.bulkWrite(
-        [
-          { updateOne: { filter, update, upsert } },
-          // Changes nothing: it is there to be matched.
-          { updateOne: { filter: this.#live(tombstoneId(grant)), update: { $setOnInsert: { n: 0 } } } },
-        ],
-        { ordered: true },
-      )
-      const rows = modifiedCount + upsertedCount
-      if (matchedCount + upsertedCount === rows) return rows === 1 ? 'stored' : 'unmatched'
-    } catch (error) {
-      if (isDuplicate(error)) return 'taken'
-      throw error
-    }
-    await this.#documents.deleteOne({ _id: id, grant })
-    return 'revoked'
-  }
-
-  async #holders({ id, claims }: Fields): Promise<ArtifactDocument[]> {
-    const found = claims.map(({ field, value }) =>
-      this.#documents.find({ [field]: value }, { projection: { turn: 1 } }).toArray(),
-    )
-    return (await Promise.all(found)).flat().filter(({ _id }) => _id !== id)
-  }
-
-  async #unseat({ id, claims }: Fields, turn: number): Promise<void> {
-    for (const { field, value } of claims)
-      await this.#documents.updateMany(
-        { [field]: value, turn: { $lt: turn }, _id: { $ne: id } },
-        { $unset: { [field]: 1 } },
-      )
   }
 
   async #startCounter(_id: string, by: number, expiresAt: number): Promise<boolean> {
@@ -311,9 +211,6 @@ export class MongoArtifacts implements ArtifactStore {
     await this.#documents.updateMany({ _id: { $in: found.map(({ _id }) => _id) }, ...due }, { $unset: { due: 1 } })
   }
 }
-
-const wanted = ({ claims }: Fields): Filter<ArtifactDocument> =>
-  Object.fromEntries(claims.map(({ field, value }) => [field, value]))
 
 /** Of two upserts of one new `_id` the second may fail; its next try finds the first one's document. */
 const upserted = async <T>(work: () => Promise<T>): Promise<T> => {

@@ -25,39 +25,38 @@ const WAIT_MS = 1900
 const OPEN_MS = 6000
 /** For work that a lease guards, not a caller's patience: building an index over many documents. */
 const PATIENT_MS = 3_600_000
+/** However patient: a server that cannot be reached for so long is not there. */
+const REACH_MS = 10_000
 const DEFAULT_DATABASE = 'gatehouse'
 
-/** Defaults that the URL may override, by the names that it uses. */
-const defaults: MongoClientOptions = {
+/** What the URL may override, by the names that it uses there. */
+const defaultsFor = (waitMs: number): MongoClientOptions => ({
   appName: 'gatehouse',
-  serverSelectionTimeoutMS: 1500,
-  connectTimeoutMS: 1500,
-  waitQueueTimeoutMS: 1500,
+  serverSelectionTimeoutMS: Math.min(waitMs * 0.8, REACH_MS),
+  connectTimeoutMS: Math.min(waitMs * 0.8, REACH_MS),
+  waitQueueTimeoutMS: waitMs * 0.8,
   // After the caller's patience: frees the connection of an operation that was given up, when nobody answers.
-  socketTimeoutMS: 4000,
-}
+  socketTimeoutMS: waitMs * 2,
+})
 
-const optionsFor = (url: string, more: MongoClientOptions): MongoClientOptions => {
-  const told = new Set(
-    Array.from(url.matchAll(/[?&]([a-z]+)=/gi), ([, name]) => name?.toLowerCase()),
-  )
-  return {
-    ...Object.fromEntries(Object.entries(defaults).filter(([name]) => !told.has(name.toLowerCase()))),
-    ...more,
-    ignoreUndefined: true,
-    promoteBuffers: true,
-  }
+const optionsFor = (url: string, waitMs: number): MongoClientOptions => {
+  const told = new Set(Array.from(url.matchAll(/[?&]([a-z]+)=/gi), ([, name]) => name?.toLowerCase()))
+  const defaults = Object.entries(defaultsFor(waitMs)).filter(([name]) => !told.has(name.toLowerCase()))
+  return { ...Object.fromEntries(defaults), ignoreUndefined: true, promoteBuffers: true }
 }
 
 const INVALID =
   'the address is not a valid MongoDB URL: mongodb://user:password@host:port/database, with special characters in user and password percent-encoded'
 
 /** The client and the name of the database. Throws Fault; the driver's own message only where it repeats no URL. */
-const createClient = (url: string, more: MongoClientOptions): { client: MongoClient; name: string } => {
+const createClient = (url: string, waitMs: number): { client: MongoClient; name: string } => {
   const shape = /^mongodb(?:\+srv)?:\/\/[^/?]+(?:\/([^?/]*))?(?:\?.*)?$/i.exec(url)
   if (!shape) throw unavailable('mongodb', INVALID)
   try {
-    return { client: new MongoClient(url, optionsFor(url, more)), name: decodeURIComponent(shape[1] || DEFAULT_DATABASE) }
+    return {
+      client: new MongoClient(url, optionsFor(url, waitMs)),
+      name: decodeURIComponent(shape[1] || DEFAULT_DATABASE),
+    }
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : ''
     const tells = message !== '' && !/[@/]/.test(message)
@@ -100,12 +99,12 @@ export class Connection {
 
   /** Throws Fault `store.unavailable`, the reason in detail. */
   static async open(url: string, world: World): Promise<Connection> {
-    return Connection.#open(url, world.waitMs ?? WAIT_MS, {})
+    return Connection.#open(url, world.waitMs ?? WAIT_MS)
   }
 
   /** A second connection for work that takes as long as it takes, closed afterwards. */
   static async patiently<T>(url: string, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const connection = await Connection.#open(url, PATIENT_MS, { socketTimeoutMS: 0, maxPoolSize: 2 })
+    const connection = await Connection.#open(url, PATIENT_MS)
     try {
       return await work(connection)
     } finally {
@@ -113,8 +112,8 @@ export class Connection {
     }
   }
 
-  static async #open(url: string, waitMs: number, more: MongoClientOptions): Promise<Connection> {
-    const { client, name } = createClient(url, more)
+  static async #open(url: string, waitMs: number): Promise<Connection> {
+    const { client, name } = createClient(url, waitMs)
     const connection = new Connection(client, name, waitMs)
     try {
       await within(OPEN_MS + WAIT_MS, connection.#late, () => reach(client, name))

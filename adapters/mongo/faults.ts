@@ -1,7 +1,7 @@
 /** What the driver and the server say, as the one Fault that callers of a store know. Nothing of a URL's credentials passes. */
 import {
   MongoCompatibilityError,
-  MongoError,
+  type MongoError,
   MongoNetworkError,
   MongoNetworkTimeoutError,
   MongoServerError,
@@ -74,7 +74,8 @@ const networkReason = (errors: readonly Error[]): string | undefined => {
 }
 
 /** Neither user nor password of a connection string may reach a log. */
-const withoutUrls = (message: string): string => message.replace(/\bmongodb(?:\+srv)?:\/\/\S*/gi, 'mongodb://…').slice(0, 300)
+const withoutUrls = (message: string): string =>
+  message.replace(/\bmongodb(?:\+srv)?:\/\/\S*/gi, 'mongodb://…').slice(0, 300)
 
 const reasonOf = (error: unknown): string => {
   const chain = chainOf(error)
@@ -113,6 +114,7 @@ export const isPassing = (error: unknown): boolean => {
   if (!(error instanceof MongoServerSelectionError)) return false
   const errors = [...chainOf(error), ...serverErrors(error)]
   return (
-    !errors.some((one) => one instanceof MongoCompatibilityError) && !errors.some((one) => networkReasons[String(codeOf(one))])
+    !errors.some((one) => one instanceof MongoCompatibilityError) &&
+    !errors.some((one) => networkReasons[String(codeOf(one))])
   )
 }

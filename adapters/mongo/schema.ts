@@ -50,14 +50,16 @@ export const artifactSchema: Schema = {
   name: 'artifacts',
   steps: [
     async (db, log) => {
-      await db.collection('artifacts').createIndexes([
-        index('expires', { expires: 1 }),
-        index('grant', { grant: 1 }, { sparse: true }),
-        index('uid', { uid: 1 }, { sparse: true }),
-        index('userCode', { userCode: 1 }, { sparse: true }),
-        index('tags', { tags: 1, born: 1 }, { sparse: true }),
-        index('due', { due: 1 }, { sparse: true }),
-      ])
+      await db
+        .collection('artifacts')
+        .createIndexes([
+          index('expires', { expires: 1 }),
+          index('grant', { grant: 1 }, { sparse: true }),
+          index('uid', { uid: 1 }, { sparse: true }),
+          index('userCode', { userCode: 1 }, { sparse: true }),
+          index('tags', { tags: 1, born: 1 }, { sparse: true }),
+          index('due', { due: 1 }, { sparse: true }),
+        ])
       await ttl(db, log)
     },
   ],
@@ -125,7 +127,9 @@ const migrate = async (connection: Connection, schema: Schema, { clock, log }: W
     }
   } finally {
     clearInterval(renewing)
-    await metas.updateOne({ _id: schema.name, 'lease.by': by }, { $set: { lease: { by: '', until: 0 } } }).catch(() => {})
+    await metas
+      .updateOne({ _id: schema.name, 'lease.by': by }, { $set: { lease: { by: '', until: 0 } } })
+      .catch(() => {})
   }
 }
 
@@ -137,7 +141,8 @@ export const prepare = async (url: string, connection: Connection, schema: Schem
     const meta = await connection.run(() => ensure(metas, schema.name))
     refuseNewer(connection.path, meta, schema)
     if (meta.version === schema.steps.length) return
-    if (monotonic() > until) throw unavailable(connection.path, 'another node migrates the schema and does not come to an end')
+    if (monotonic() > until)
+      throw unavailable(connection.path, 'another node migrates the schema and does not come to an end')
     if (meta.lease.until > world.clock.now()) await delay(100)
     else await Connection.patiently(url, (patient) => patient.run(() => migrate(patient, schema, world)))
   }

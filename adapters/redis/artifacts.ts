@@ -4,55 +4,59 @@
  * A row and what leads to it (the index of its grant, those of its tags, pointers) are different keys, in a Cluster on
  * different servers: nothing changes two of them at once. What holds all the same, and why:
  *
- * - A put sends its index entries and its row together, one round trip, and answers `stored` only when all are there.
- *   Together is enough for a row that is new, whose key nobody knows before the answer, or whose entries stand already.
+ * - A put sends its entries and its row together, one round trip, and answers `stored` only when all are there. Together
+ *   is enough for a row that is new, since nobody knows its key before the answer, and for one that is entered already.
  *   In any other case the script leaves the row alone (STANDS) and it is written after the entries: index before row.
- * - dropGrant sets the tombstone in the grant's index and reads its members in one step, then takes away each member's
+ * - A live row's entries stand, whatever happens at once: they carry the name of its write, and only who has seen that
+ *   write replaced or dropped takes them back. Entries and pointers that are left over lead nowhere, since every look-up
+ *   compares the row itself, and end with the row's expiry.
+ * - dropGrant sets the tombstone in the grant's index and reads its entries in one step, then takes away each entry's
  *   row and leaves a gravestone there. A put whose entry came after the tombstone is refused by it, and takes its row
- *   back (by its write's name; nobody was told of it). A put whose entry came before has its row among the members: if
+ *   back (by its write's name; nobody was told of it). A put whose entry came before has its row among the entries: if
  *   the row is written before the visit, the visit takes it; if after, the gravestone refuses it. There is no third case.
- *   Gravestones outlive every put: they stay for 2 minutes, a put is given up after 2 s.
- *   A grant whose key may be known beforehand (`ifRevision: 0`) is entered first and written then: never seen for a moment.
- * - An entry or pointer is taken back only if it still carries the stamp of the write that is gone; one that is left
- *   over leads nowhere, since every look-up compares the row itself, and it ends with the row's expiry.
+ *   Gravestones outlive every put: they stay for 2 minutes; a put is given up after 2 s, what it sent is gone soon after.
+ *   A row of a grant whose key may be known beforehand (`ifRevision: 0`) is entered first and written then.
  */
 import type { Clock } from '#kernel/clock.ts'
-import type { ArtifactRow, ArtifactStore, Model, PutResult, Redeem } from '#kernel/ports.ts'
+import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import { randomToken } from '#kernel/random.ts'
+import { Dump } from './dump.ts'
 import type { Indexes } from './indexes.ts'
-import { describe, type Former, type Keys, name, parseFormer, timeToLive, toRow } from './layout.ts'
+import {
+  describe,
+  isLive,
+  type Keys,
+  name,
+  type Place,
+  parseFormer,
+  parseMeta,
+  timeToLive,
+  toRow,
+  type Write,
+} from './layout.ts'
 import type { Link, Until } from './link.ts'
-import { mastersOf, REVOKED, redeemed, STALE, STANDS } from './scripts.ts'
+import { mastersOf, REVOKED, redeemed, STALE, STANDS, STORED } from './scripts.ts'
 
 type By = 'key' | 'uid' | 'userCode'
 
-const SCAN_ROWS = 200
 /** Rows of one tag that are looked at; of more, those that expire first. */
 const TAGGED_ROWS = 10_000
 /** How many pointers are remembered, to fetch a row together with the pointer to it. */
 const HINTS = 10_000
-const READY_KEYS = 1000
 
-/** A put under way, as bytes of its own: the caller may use its own again. */
-export interface Write {
-  readonly model: Model
-  readonly row: ArtifactRow
-  readonly key: string
-  readonly body: Buffer
-  readonly descriptor: Buffer
-  readonly write: string
-  readonly order: number
-  readonly now: number
-}
+const includes = (tags: readonly Uint8Array[] | undefined, wanted: Buffer): boolean =>
+  tags?.some((tag) => Buffer.compare(tag, wanted) === 0) === true
 
 export class RedisArtifacts implements ArtifactStore {
   readonly #link: Link
   readonly #keys: Keys
   readonly #indexes: Indexes
   readonly #clock: Clock
-  /** Pointer to the key that it led to last. Wrong ones cost nothing but the try. */
+  /** Pointer to the key that it led to last. A wrong one costs nothing but the try. */
   readonly #hints = new Map<string, string>()
   #lastOrder = 0
+  /** Random characters for the names of writes, made in bulk: a call for each costs more than all else of a put. */
+  #names = ''
 
   constructor(link: Link, keys: Keys, indexes: Indexes, clock: Clock) {
     this.#link = link
@@ -64,15 +68,21 @@ export class RedisArtifacts implements ArtifactStore {
   async put(model: Model, row: ArtifactRow, options?: { ifRevision?: number }): Promise<PutResult> {
     const now = this.#clock.now()
     this.#lastOrder = Math.max(this.#lastOrder + 1, now * 4096)
+    // Bytes are copied: they belong to the caller again when this returns.
+    const place = this.#keys.row(model, row.key)
+    const own = this.#writeName()
     const write: Write = {
-      model,
-      row,
-      key: name(row.key),
+      place,
+      now,
+      name: own,
+      order: this.#lastOrder,
       body: Buffer.from(row.body),
       descriptor: describe(row),
-      write: randomToken(6),
-      order: this.#lastOrder,
-      now,
+      expiresAt: row.expiresAt,
+      consumed: row.consumedAt === undefined ? '' : `${row.consumedAt}:`,
+      grant: row.grant ? Buffer.from(row.grant) : '',
+      entries: this.#keys.entries(place, own, row),
+      pointers: this.#keys.pointers(model, row),
     }
     return this.#link.call((until) => this.#put(until, write, options?.ifRevision))
   }
@@ -87,51 +97,52 @@ export class RedisArtifacts implements ArtifactStore {
   }
 
   async get(model: Model, by: By, value: Uint8Array): Promise<ArtifactRow | undefined> {
-    if (by === 'key') {
-      const key = Buffer.from(value)
-      return this.#link.call((until) => this.#read(until, model, name(key), key))
-    }
     const wanted = Buffer.from(value)
+    if (by === 'key') {
+      const place = this.#keys.row(model, wanted)
+      return this.#link.call(async (until) => (await this.#read(until, place))?.row)
+    }
     const pointer = this.#keys.pointer(by, model, wanted)
     return this.#link.call(async (until) => {
       const hint = this.#hints.get(pointer)
       const [held, guess] = await Promise.all([
         this.#link.send(until, (client) => client.get(pointer)),
-        hint === undefined ? undefined : this.#read(until, model, hint),
+        hint === undefined ? undefined : this.#read(until, this.#keys.rowNamed(model, hint)),
       ])
-      const key = held?.slice(0, held.lastIndexOf(' '))
+      if (held === null) return undefined
+      const key = held.slice(0, held.lastIndexOf(' '))
       this.#hint(pointer, key)
-      if (key === undefined) return undefined
-      const row = key === hint ? guess : await this.#read(until, model, key)
-      const found = row?.[by]
-      return found && Buffer.compare(found, wanted) === 0 ? row : undefined
+      const found = key === hint ? guess : await this.#read(until, this.#keys.rowNamed(model, key))
+      const own = found?.row[by]
+      return own && Buffer.compare(own, wanted) === 0 ? found.row : undefined
     })
   }
 
   async findTagged(model: Model, tag: Uint8Array, limit = 1000): Promise<ArtifactRow[]> {
     const wanted = Buffer.from(tag)
     return this.#link.call(async (until) => {
-      const found = await this.#indexes.members(until, this.#keys.tag(model, wanted), this.#clock.now(), TAGGED_ROWS)
-      const rows = await Promise.all(found.map((key) => this.#readPlaced(until, model, key)))
-      return rows
-        .filter((one) => one?.row.tags?.some((own) => Buffer.compare(own, wanted) === 0) === true)
-        .filter((one) => one !== undefined)
+      let places = await this.#indexes.tagged(until, model, wanted, this.#clock.now(), TAGGED_ROWS)
+      if (places.length > limit) places = await this.#oldest(until, places, wanted, limit)
+      const found = (await Promise.all(places.map((place) => this.#read(until, place)))).filter(
+        (one) => one !== undefined,
+      )
+      return found
+        .filter(({ row }) => includes(row.tags, wanted))
         .sort((a, b) => a.order - b.order)
-        .slice(0, limit)
         .map(({ row }) => row)
     })
   }
 
   async redeem(model: Model, key: Uint8Array, nonce: string, at: number): Promise<Redeem> {
-    const place = this.#keys.row(model, name(key))
+    const { key: place } = this.#keys.row(model, key)
     const now = this.#clock.now()
     const redeem = (until: Until) => this.#link.send(until, (client) => client.gatehouseRedeem(place, now, nonce, at))
     return redeemed[await this.#link.call(redeem)]
   }
 
   async drop(model: Model, key: Uint8Array): Promise<void> {
-    const encoded = name(key)
-    return this.#link.call((until) => this.#take(until, model, encoded, ''))
+    const place = this.#keys.row(model, key)
+    return this.#link.call((until) => this.#take(until, place, ''))
   }
 
   async dropGrant(grant: Uint8Array, until: number): Promise<number> {
@@ -144,7 +155,9 @@ export class RedisArtifacts implements ArtifactStore {
     const ttl = timeToLive(expiresAt, now)
     return this.#link.call(async (until) => {
       // Sent twice it would count twice.
-      if (by !== 0) return this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl), false)
+      const count = (by: number) =>
+        this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl), false)
+      if (by !== 0) return count(by)
       const [expires, n] = (await this.#link.send(until, (client) => client.get(place)))?.split(':') ?? []
       return Number(expires) > now ? Number(n) : 0
     })
@@ -155,20 +168,12 @@ export class RedisArtifacts implements ArtifactStore {
     return 0
   }
 
-  /** Server by server, in slices. A row that comes twice, while Redis resizes its table, is the same row. */
-  async *scan(): AsyncGenerator<{ model: Model; row: ArtifactRow }> {
-    for (const server of await this.#link.call((until) => this.#link.send(until, async (client) => mastersOf(client)))) {
-      let cursor = '0'
-      do {
-        const from = cursor
-        const [next, keys] = await this.#link.call((until) =>
-          this.#link.send(until, () => server.scan(from, 'MATCH', this.#keys.rows, 'COUNT', SCAN_ROWS)),
-        )
-        cursor = next
-        for (const found of await this.#link.call((until) => Promise.all(keys.map((key) => this.#readKey(until, key)))))
-          if (found) yield found
-      } while (cursor !== '0')
-    }
+  scan(): AsyncGenerator<{ model: Model; row: ArtifactRow }> {
+    return new Dump(this.#link, this.#keys, this.#clock).rows()
+  }
+
+  marks(): AsyncGenerator<Mark> {
+    return new Dump(this.#link, this.#keys, this.#clock).marks()
   }
 
   /** Every master answers, and one of them takes a write. */
@@ -176,7 +181,7 @@ export class RedisArtifacts implements ArtifactStore {
     await this.#link.call((until) =>
       Promise.all([
         this.#link.send(until, (client) => Promise.all(mastersOf(client).map((server) => server.ping()))),
-        this.#link.send(until, (client) => client.set(this.#keys.ready, '1', 'PX', READY_KEYS)),
+        this.#link.send(until, (client) => client.set(this.#keys.ready, '1', 'PX', 1000)),
       ]),
     )
   }
@@ -186,64 +191,79 @@ export class RedisArtifacts implements ArtifactStore {
   }
 
   async #put(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
-    const { model, row, key, now } = write
-    const entries = this.#indexes.entriesOf(model, key, row)
-    const careful = row.grant !== undefined && ifRevision === 0
-    if (careful && !(await this.#indexes.enlist(until, entries, write))) return 'revoked'
-    const [entered, held, answer] = await Promise.all([
-      careful || this.#indexes.enlist(until, entries, write),
+    const careful = write.grant !== '' && ifRevision === 0
+    if (careful && !(await this.#indexes.enlist(until, write))) return 'revoked'
+    const [entered, held, first] = await Promise.all([
+      careful || this.#indexes.enlist(until, write),
       this.#indexes.hold(until, write),
-      this.#write(until, write, ifRevision, entries.length > 0),
+      this.#write(until, write, ifRevision, write.entries.length > 0),
     ])
-    let { code, former } = answer
-    if (!entered) {
-      if (code !== STANDS && former === undefined) await this.#take(until, model, key, write.write)
+    if (!entered && first.code === STORED && !first.former) {
+      // The tombstone stood before the entry: a new row goes again. One that stood before is the grant's dropper's.
+      await this.#take(until, write.place, write.name)
       return 'revoked'
     }
-    if (code === STANDS) ({ code, former } = await this.#write(until, write, ifRevision, false))
-    if (code === REVOKED) return 'revoked'
-    if (code === STALE) return 'stale'
-    const lost = await this.#indexes.takePointers(until, write, held)
-    await Promise.all([
-      ...lost.map(({ key: other, write: theirs, which }) =>
-        this.#link.send(until, (client) => client.gatehouseLose(this.#keys.row(model, other), theirs, which)),
-      ),
-      former && this.#indexes.release(until, model, key, former, row),
-    ])
-    for (const pointer of this.#indexes.pointersOf(model, row)) this.#hint(pointer.place, key)
-    void now
+    const { code, former } =
+      entered && first.code === STANDS ? await this.#write(until, write, ifRevision, false) : first
+    if (!entered || code !== STORED) {
+      this.#indexes.release([{ place: write.place, former: { ...write.described, write: write.name } }], write)
+      return entered && code === STALE ? 'stale' : 'revoked'
+    }
+    await this.#indexes.point(until, write, held, former)
+    if (former) this.#indexes.release([{ place: write.place, former }], write)
+    for (const pointer of write.pointers) this.#hint(pointer.key, write.place.name)
     return 'stored'
   }
 
-  async #write(until: Until, given: Write, ifRevision: number | undefined, gently: boolean) {
-    const { model, row, key, now } = given
+  /** `gently`: not over a row with another descriptor. */
+  async #write(until: Until, write: Write, ifRevision: number | undefined, gently: boolean) {
+    const { place, now, expiresAt } = write
+    const ttl = timeToLive(expiresAt, now)
+    const given = [write.name, write.order, write.descriptor, write.consumed, ifRevision ?? '', write.grant]
     const [code, former] = await this.#link.send(until, (client) =>
-      client.gatehousePutBuffer(
-        this.#keys.row(model, key),
-        now,
-        given.body,
-        row.expiresAt ?? '',
-        timeToLive(row.expiresAt, now),
-        given.write,
-        given.order,
-        given.descriptor,
-        row.consumedAt === undefined ? '' : `${row.consumedAt}:`,
-        ifRevision ?? '',
-        row.grant ? Buffer.from(row.grant) : '',
-        gently ? '1' : '',
-      ),
+      client.gatehousePutBuffer(place.key, now, write.body, expiresAt ?? '', ttl, ...given, gently ? '1' : ''),
     )
     return { code, former: parseFormer(former) }
   }
 
   /** Removes a row, of one write only unless that is '', and what led to it. */
-  async #take(until: Until, model: Model, key: string, write: string): Promise<void> {
-    const place = this.#keys.row(model, key)
-    const former = parseFormer(await this.#link.send(until, (client) => client.gatehouseDropBuffer(place, write)))
-    if (former) await this.#indexes.release(until, model, key, former)
+  async #take(until: Until, place: Place, write: string): Promise<void> {
+    const former = parseFormer(await this.#link.send(until, (client) => client.gatehouseDropBuffer(place.key, write)))
+    if (former) this.#indexes.release([{ place, former }])
   }
 
-  async #read(until: Until, model: Model, key: string, bytes?: Buffer): Promise<ArtifactRow | undefined> {
-    return (await this.#readPlaced(until, model, key, bytes))?.row
+  async #read(until: Until, { key, name: encoded }: Place) {
+    const fields = await this.#link.send(until, (client) => client.hmgetBuffer(key, 'p', 'm', 'c'))
+    return toRow(Buffer.from(encoded, 'base64url'), fields, this.#clock.now())
+  }
+
+  /** The oldest live rows of a tag, found without their bodies. */
+  async #oldest(until: Until, places: readonly Place[], tag: Buffer, limit: number): Promise<Place[]> {
+    const now = this.#clock.now()
+    const metas = await Promise.all(
+      places.map(async (place) => {
+        const bytes = await this.#link.send(until, (client) => client.hgetBuffer(place.key, 'm'))
+        return { place, meta: bytes ? parseMeta(bytes) : undefined }
+      }),
+    )
+    return metas
+      .filter(({ meta }) => meta && isLive(meta, now) && includes(meta.tags, tag))
+      .sort((a, b) => (a.meta?.order ?? 0) - (b.meta?.order ?? 0))
+      .slice(0, limit)
+      .map(({ place }) => place)
+  }
+
+  #writeName(): string {
+    if (this.#names === '') this.#names = randomToken(6 * 256)
+    const first = this.#names.slice(0, 8)
+    this.#names = this.#names.slice(8)
+    return first
+  }
+
+  #hint(pointer: string, key: string): void {
+    this.#hints.delete(pointer)
+    this.#hints.set(pointer, key)
+    const [oldest] = this.#hints.keys()
+    if (this.#hints.size > HINTS && oldest !== undefined) this.#hints.delete(oldest)
   }
 }

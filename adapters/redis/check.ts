@@ -37,7 +37,9 @@ const warnings = (facts: Facts, flush: string | undefined): string[] => {
   if (policy !== undefined && policy !== 'noeviction')
     found.push(`maxmemory-policy is ${policy}: under pressure, used codes become usable again; set noeviction`)
   if (facts.get('aof_enabled') === '0')
-    found.push('no append-only file: a restart signs people out and forgets what was used or revoked; set appendonly yes')
+    found.push(
+      'no append-only file: a restart signs people out and forgets what was used or revoked; set appendonly yes',
+    )
   else if (flush === 'no')
     found.push('appendfsync is no: a power failure loses more than a second; set everysec or always')
   return found

@@ -7,6 +7,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Log } from '#kernel/log.ts'
 import { checkServers } from './check.ts'
 import { reasonOf, unavailable } from './faults.ts'
+import { PATIENCE } from './link.ts'
 import { type Client, defineScripts } from './scripts.ts'
 import type { Address } from './url.ts'
 
@@ -36,8 +37,8 @@ const common = ({ username, password, tls }: Address) =>
     password,
     tls,
     connectTimeout: 1000,
-    commandTimeout: 1200,
-    socketTimeout: 3000,
+    commandTimeout: PATIENCE,
+    socketTimeout: 2500,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     maxLoadingRetryTime: 250,

@@ -22,7 +22,16 @@ const unknown = [
   /^Command timed out|^Connection is closed|^Command aborted|^Socket timeout|^Cluster is (ended|disconnect)/,
   /^Reached the max retries per request limit|^Too many Cluster redirections/,
 ]
-const codes = ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']
+const codes = [
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 const codeOf = (error: unknown): string =>
@@ -50,14 +59,20 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   [/^(Command timed out|Socket timeout)/, 'it did not answer in time'],
   [/cluster support disabled/, 'it is no Cluster: write redis:// in place of redis+cluster://'],
   [/All sentinels are unreachable/, 'no sentinel can be reached, or none knows a master of this name'],
-  [/wrong version number|packet length too long|before secure TLS/, 'no TLS is spoken there: write redis in place of rediss'],
+  [
+    /wrong version number|packet length too long|before secure TLS/,
+    'no TLS is spoken there: write redis in place of rediss',
+  ],
   [/ETIMEDOUT/, 'the host does not answer'],
   [/ECONNREFUSED/, 'the connection was refused: nothing listens there'],
   [/ENOTFOUND|EAI_AGAIN/, 'the host name is not known'],
   [/self.signed|unable to (verify|get)|UNABLE_TO/, 'its certificate is not trusted (option ca=FILE of the URL)'],
   [/ALTNAME|does not match certificate/, 'its certificate is for another name (option servername=NAME of the URL)'],
   [/certificate has expired|CERT_HAS_EXPIRED/, 'its certificate has expired'],
-  [/certificate required|bad certificate|handshake failure/, 'it wants a client certificate (options cert=FILE, key=FILE)'],
+  [
+    /certificate required|bad certificate|handshake failure/,
+    'it wants a client certificate (options cert=FILE, key=FILE)',
+  ],
   [/DB index is out of range/, 'it has no database of this number'],
   [/Connection is closed|max retries per request|Command aborted|ECONNRESET|EPIPE/, 'the connection was closed'],
   [/enableOfflineQueue|None of startup nodes|refresh slots cache|redirections/, 'it cannot be reached'],

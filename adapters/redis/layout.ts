@@ -4,61 +4,177 @@
  *
  *   a:<model>:<b key>     row: hash { p: body, m: meta, c?: "<consumedAt>:<nonce>", x?: "<end>:<grant>" (gravestone) }
  *   u:<model>:<b uid>     pointer: "<b key> <write>"                                 c:<model>:<b user code>  likewise
- *   g:<b grant>           index: sorted set of "<model>:<b key>"; its member "" is the grant's tombstone
- *   t:<model>:<b tag>     index: sorted set of "<b key>"
+ *   g:<b grant>           index: sorted set of entries by expiry; its member "" is the grant's tombstone, by its end
+ *   t:<model>:<b tag>     index: sorted set of entries by expiry
  *   o:<model>:<b key>     marker "<expiry>:<nonce>"                                  n:<b key>  counter "<expiry>:<n>"
  *   v                     hash kind -> changes, and channel `inv`: the bus
  *
- * meta = "<revision>:<expiry or nothing>:<order>:" <write, 8 characters> <descriptor>. `order` places rows of a tag,
- * oldest first. `write` names the put that wrote the row: a resent put finds its own name and has succeeded before;
- * whoever takes an index entry or pointer back does so only if it is still of the write that was replaced.
+ * meta = "<revision>:<expiry or nothing>:<order>:" <write> <descriptor>. `order` places the rows of a tag, oldest first.
+ * `write` is the name, 8 characters of base64url, of the put that wrote the row.
  * descriptor = grant, uid, userCode, then each tag: length + 1 in one byte (0: absent), bytes.
- * An index entry's score = expiry in blocks of 1,024 ms * 2^20 + 20 bits of `write`; a tombstone's = its end in ms * 2^10.
+ * entry = write (6 bytes), in a grant's index the model's length in one byte and the model, key. Each put has its own
+ * entries, and takes back those of the write that it replaced: an entry is never another write's to remove.
  * Expiries are those of Gatehouse's clock and judged by it on every access. Redis gets a time to live that is longer by
  * SLACK, counted from now, so that no difference between clocks takes a row away.
  */
-import type { ArtifactRow, Model } from '#kernel/ports.ts'
-
-type Lookup = 'uid' | 'userCode'
+import type { ArtifactRow, Mark, Model } from '#kernel/ports.ts'
+import type { Client } from './scripts.ts'
 
 /** ms that Redis keeps a key beyond its expiry. */
 const SLACK = 10_000
 /** ms that an index entry stays beyond its row: a node whose clock is ahead must not prune what lives elsewhere. */
 const INDEX_SLACK = 60_000
 const WRITE_LENGTH = 8
-const BLOCK = 1024
-const NEVER = 2 ** 33 - 1
+/** The same in an entry. */
+const WRITE_BYTES = 6
 
 export const name = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
-export const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64url')
 
-export interface Keys {
-  row(model: Model, key: string): string
-  pointer(by: Lookup, model: Model, value: Uint8Array): string
-  grant(grant: Uint8Array): string
-  tag(model: Model, tag: Uint8Array): string
-  marker(model: Model, key: Uint8Array): string
-  counter(key: Uint8Array): string
-  /** Glob for every row, and how to read what it finds. */
-  readonly rows: string
-  parseRow(key: string): { model: Model; key: Buffer }
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64url')
+
+type Lookup = 'uid' | 'userCode'
+type Described = Pick<ArtifactRow, 'grant' | 'uid' | 'userCode' | 'tags'>
+
+/** Where a row lies. */
+export interface Place {
+  readonly model: Model
+  /** The row's key in base64url. */
+  readonly name: string
+  /** Redis' key. */
+  readonly key: string
+}
+/** A sorted set that a row belongs in, and under which name. */
+export interface Entry {
+  readonly key: string
+  readonly member: Buffer
+}
+/** `which` of the descriptor's parts the pointer is for (gatehouseLose). */
+export interface Pointer {
+  readonly key: string
+  readonly which: 2 | 3
+}
+/** A put under way, in bytes of its own. */
+export interface Write {
+  readonly place: Place
+  readonly now: number
+  readonly name: string
+  readonly order: number
+  readonly body: Buffer
+  readonly descriptor: Buffer
+  readonly expiresAt: number | undefined
+  /** `<consumedAt>:`, or ''. */
+  readonly consumed: string
+  readonly grant: Buffer | ''
+  readonly described: Described
+  readonly entries: readonly Entry[]
+  readonly pointers: readonly Pointer[]
 }
 
-export const createKeys = (prefix: string): Keys => ({
-  row: (model, key) => `${prefix}a:${model}:${key}`,
-  pointer: (by, model, value) => `${prefix}${by === 'uid' ? 'u' : 'c'}:${model}:${name(value)}`,
-  grant: (grant) => `${prefix}g:${name(grant)}`,
-  tag: (model, tag) => `${prefix}t:${model}:${name(tag)}`,
-  marker: (model, key) => `${prefix}o:${model}:${name(key)}`,
-  counter: (key) => `${prefix}n:${name(key)}`,
-  rows: `${prefix.replace(/[\\*?[\]]/g, '\\$&')}a:*`,
-  parseRow: (key) => {
-    const rest = key.slice(prefix.length + 2)
+/** The names of one deployment's keys. */
+export class Keys {
+  readonly #prefix: string
+  readonly ready: string
+  readonly versions: string
+  readonly channel: string
+  /** Globs. */
+  readonly rows: string
+  readonly marks: string
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+    this.ready = `${prefix}ready`
+    this.versions = `${prefix}v`
+    this.channel = `${prefix}inv`
+    const literal = prefix.replace(/[\\*?[\]]/g, '\\$&')
+    this.rows = `${literal}a:*`
+    this.marks = `${literal}[ong]:*`
+  }
+
+  row(model: Model, key: Uint8Array): Place {
+    return this.rowNamed(model, name(key))
+  }
+
+  rowNamed(model: Model, key: string): Place {
+    return { model, name: key, key: `${this.#prefix}a:${model}:${key}` }
+  }
+
+  /** From Redis' key. */
+  parseRow(key: string): Place {
+    const rest = key.slice(this.#prefix.length + 2)
+    // A model may have colons, a key has none.
     const colon = rest.lastIndexOf(':')
-    return { model: rest.slice(0, colon), key: bytesOf(rest.slice(colon + 1)) }
-  },
-})
+    return this.rowNamed(rest.slice(0, colon), rest.slice(colon + 1))
+  }
+
+  /** What a key that `marks` fits says, or undefined if it says nothing (any more). */
+  async readMark(client: Client, key: string): Promise<Mark | undefined> {
+    const kind = key[this.#prefix.length]
+    const rest = key.slice(this.#prefix.length + 2)
+    if (kind === 'g') {
+      const score = await client.zscore(key, '')
+      return score === null ? undefined : { revoked: { grant: bytesOf(rest), until: Number(score) } }
+    }
+    const value = await client.get(key)
+    if (value === null) return undefined
+    const expiresAt = Number(value.slice(0, value.indexOf(':')))
+    if (kind === 'n')
+      return { counter: { key: bytesOf(rest), count: Number(value.slice(value.indexOf(':') + 1)), expiresAt } }
+    const { model, name } = this.parseRow(key)
+    return { once: { model, key: bytesOf(name), expiresAt } }
+  }
+
+  pointer(by: Lookup, model: Model, value: Uint8Array): string {
+    return `${this.#prefix}${by === 'uid' ? 'u' : 'c'}:${model}:${name(value)}`
+  }
+
+  grant(grant: Uint8Array): string {
+    return `${this.#prefix}g:${name(grant)}`
+  }
+
+  tag(model: Model, tag: Uint8Array): string {
+    return `${this.#prefix}t:${model}:${name(tag)}`
+  }
+
+  marker(model: Model, key: Uint8Array): string {
+    return `${this.#prefix}o:${model}:${name(key)}`
+  }
+
+  counter(key: Uint8Array): string {
+    return `${this.#prefix}n:${name(key)}`
+  }
+
+  /** Where a write of a row is entered. */
+  entries(place: Place, write: string, { grant, tags = [] }: Described): Entry[] {
+    const [own, key] = [Buffer.from(write, 'base64url'), bytesOf(place.name)]
+    const found: Entry[] = tags.map((tag) => ({ key: this.tag(place.model, tag), member: Buffer.concat([own, key]) }))
+    if (grant) {
+      const model = Buffer.from(place.model)
+      const member = Buffer.concat([own, Buffer.of(model.length), model, key])
+      found.push({ key: this.grant(grant), member })
+    }
+    return found
+  }
+
+  /** The row of an entry in a grant's index. */
+  ofGrant(member: Buffer): Place {
+    const from = WRITE_BYTES + 1
+    const to = from + (member[WRITE_BYTES] ?? 0)
+    return this.row(member.toString('utf8', from, to), member.subarray(to))
+  }
+
+  /** The row of an entry in a tag's index. */
+  ofTag(model: Model, member: Buffer): Place {
+    return this.row(model, member.subarray(WRITE_BYTES))
+  }
+
+  pointers(model: Model, { uid, userCode }: Described): Pointer[] {
+    const found: Pointer[] = []
+    if (uid) found.push({ key: this.pointer('uid', model, uid), which: 2 })
+    if (userCode) found.push({ key: this.pointer('userCode', model, userCode), which: 3 })
+    return found
+  }
+}
 
 /** Redis' time to live in ms, or '' for none. */
 export const timeToLive = (expiresAt: number | undefined, now: number, slack = SLACK): number | '' =>
@@ -67,14 +183,9 @@ export const timeToLive = (expiresAt: number | undefined, now: number, slack = S
 export const indexTimeToLive = (expiresAt: number | undefined, now: number): number | '' =>
   timeToLive(expiresAt, now, INDEX_SLACK + SLACK)
 
-/** The expiry of an index entry in blocks. */
-export const blockOf = (expiresAt: number | undefined): number =>
-  expiresAt === undefined ? NEVER : Math.min(NEVER, Math.max(0, Math.ceil((expiresAt + INDEX_SLACK) / BLOCK)))
-
-/** The 20 bits of a write's name that an index entry carries. */
-export const stampOf = (write: string): number => Buffer.from(write, 'base64url').readUIntBE(0, 3) & 0xfffff
-
-type Described = Pick<ArtifactRow, 'grant' | 'uid' | 'userCode' | 'tags'>
+/** The score of an index entry. */
+export const scoreOf = (expiresAt: number | undefined): number | '+inf' =>
+  expiresAt === undefined ? '+inf' : Math.ceil(expiresAt) + INDEX_SLACK
 
 const part = (value: Uint8Array | undefined): (Uint8Array | string)[] => {
   if (value === undefined) return ['\0']

@@ -5,11 +5,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Log } from '#kernel/log.ts'
+import type { Connection } from './connect.ts'
 import { outcomeOf, toFault, unavailable } from './faults.ts'
 import type { Client } from './scripts.ts'
 
 /** ms that a caller waits; the port allows 2 s. */
-const PATIENCE = 1900
+export const PATIENCE = 1900
 const FIRST_PAUSE = 20
 
 const monotonic = (): number => performance.now()
@@ -20,13 +21,15 @@ export type Until = number
 export class Link {
   readonly label: string
   readonly #client: Client
+  readonly #disconnect: () => void
   readonly #running = new Set<Promise<unknown>>()
   /** Since when there is no connection at all. */
   #awaySince: number | undefined
   #closed = false
 
-  constructor(client: Client, label: string, log: Log) {
+  constructor({ client, close }: Connection, label: string, log: Log) {
     this.#client = client
+    this.#disconnect = close
     this.label = label
     client.on('ready', () => {
       if (this.#awaySince !== undefined) log.info('store.back', { store: label })
@@ -44,8 +47,9 @@ export class Link {
     if (this.#closed) return Promise.reject(unavailable(this.label, 'the store is closed'))
     const until = monotonic() + PATIENCE
     const bounded = new Promise<T>((resolve, reject) => {
-      const late = () => reject(unavailable(this.label, 'it did not answer in time'))
-      const timer = setTimeout(late, PATIENCE)
+      const refuse = () => reject(unavailable(this.label, 'it did not answer in time'))
+      // An answer that is here already, and was only not read since this process was busy, still counts.
+      const timer = setTimeout(() => setImmediate(refuse), PATIENCE)
       const done = () => {
         clearTimeout(timer)
         this.#running.delete(bounded)
@@ -63,6 +67,11 @@ export class Link {
     })
     this.#running.add(bounded)
     return bounded
+  }
+
+  /** Work that nobody waits for, and whose failure only leaves something over. */
+  background(work: (until: Until) => Promise<unknown>): void {
+    this.call(work).catch(() => undefined)
   }
 
   /**
@@ -88,7 +97,7 @@ export class Link {
     if (this.#closed) return
     this.#closed = true
     await Promise.allSettled(this.#running)
-    this.#client.disconnect()
+    this.#disconnect()
   }
 
   /** Away for so long that waiting helps nobody. */

@@ -52,7 +52,8 @@ const definitions = {
       if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8])
       elseif row[2] then redis.call('HDEL', key, 'c') end
     end
-    if ARGV[4] == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[4]) end
+    if ARGV[4] ~= '' then redis.call('PEXPIRE', key, ARGV[4])
+    elseif row[1] or row[3] then redis.call('PERSIST', key) end
     return { 1, former }`),
 
   /** 1 now, 2 nonce, 3 at. Answers an index of \`redeemed\`. */
@@ -114,40 +115,31 @@ const definitions = {
     redis.call('HSET', KEYS[1], 'm', head .. write .. parts:sub(1, at - 1) .. string.char(0) .. rest)
     return 1`),
 
-  /** Adds to an index. 1 now, 2 member, 3 block, 4 stamp, 5 ttl or ''. Answers 0 under a tombstone, else 1. */
+  /** Adds to an index. 1 now, 2 entry, 3 score, 4 ttl or '', 5 '1': drops some that expired. Answers 0 under a tombstone, else 1. */
   gatehouseEnlist: lua(`
-    local key, now = KEYS[1], tonumber(ARGV[1])
+    local key = KEYS[1]
     local tombstone = redis.call('ZSCORE', key, '')
-    if tombstone and tonumber(tombstone) > now * 1024 then return 0 end
-    local dead = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', now * 1024), 'LIMIT', 0, 20)
-    if #dead > 0 then redis.call('ZREM', key, unpack(dead)) end
-    local ttl = redis.call('PTTL', key)
-    local block, score = tonumber(ARGV[3]), redis.call('ZSCORE', key, ARGV[2])
-    if score then block = math.max(block, math.floor(tonumber(score) / 1048576)) end
-    redis.call('ZADD', key, string.format('%.0f', block * 1048576 + tonumber(ARGV[4])), ARGV[2])
-    if ARGV[5] == '' then redis.call('PERSIST', key)
-    elseif ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[5])) then redis.call('PEXPIRE', key, ARGV[5]) end
-    return 1`),
-
-  /** Takes members back whose stamp is still the given one. Pairs of member and stamp. */
-  gatehouseDelist: freeing(`
-    for i = 1, #ARGV, 2 do
-      local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
-      if score and tonumber(score) % 1048576 == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+    if tombstone and tonumber(tombstone) > tonumber(ARGV[1]) then return 0 end
+    if ARGV[5] == '1' then
+      local dead = redis.call('ZRANGEBYSCORE', key, '-inf', ARGV[1], 'LIMIT', 0, 100)
+      if #dead > 0 then redis.call('ZREM', key, unpack(dead)) end
     end
+    local ttl = redis.call('PTTL', key)
+    redis.call('ZADD', key, ARGV[3], ARGV[2])
+    if ARGV[4] == '' then
+      if ttl >= 0 then redis.call('PERSIST', key) end
+    elseif ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[4])) then redis.call('PEXPIRE', key, ARGV[4]) end
     return 1`),
 
-  /** Sets a grant's tombstone. 1 now, 2 until, 3 ttl, 4 limit. Answers members and scores in turn, the tombstone's too. */
+  /** Sets a grant's tombstone. 1 until, 2 ttl, 3 limit. Answers entries, the tombstone among them. */
   gatehouseBury: freeing(`
-    local key, score = KEYS[1], tonumber(ARGV[2]) * 1024
-    local former = redis.call('ZSCORE', key, '')
-    if former then score = math.max(score, tonumber(former)) end
+    local key, former = KEYS[1], redis.call('ZSCORE', KEYS[1], '')
+    if not former or tonumber(former) < tonumber(ARGV[1]) then redis.call('ZADD', key, ARGV[1], '') end
     local ttl = redis.call('PTTL', key)
-    redis.call('ZADD', key, string.format('%.0f', score), '')
-    -- Only the tombstone is left: what kept the index for longer, or for ever, is gone.
-    if redis.call('ZCARD', key) == 1 and ttl == -1 then ttl = -2 end
-    if ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[3])) then redis.call('PEXPIRE', key, ARGV[3]) end
-    return redis.call('ZRANGE', key, 0, ARGV[4], 'WITHSCORES')`),
+    -- Only the tombstone is left: what kept the index for ever is gone.
+    if ttl == -1 and redis.call('ZCARD', key) == 1 then ttl = -2 end
+    if ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[2])) then redis.call('PEXPIRE', key, ARGV[2]) end
+    return redis.call('ZRANGE', key, 0, ARGV[3])`),
 
   /** Points to a key, if the pointer does already. 1 key, 2 write, 3 ttl or ''. Answers 1 if it does. */
   gatehouseHold: lua(`
@@ -206,8 +198,7 @@ declare module 'ioredis' {
     gatehouseBuryRowBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
     gatehouseLose(key: string, write: string, which: 2 | 3): Result<number, Context>
     gatehouseEnlist(key: string, ...given: Argument[]): Result<0 | 1, Context>
-    gatehouseDelist(key: string, ...given: Argument[]): Result<number, Context>
-    gatehouseBury(key: string, ...given: Argument[]): Result<string[], Context>
+    gatehouseBuryBuffer(key: string, ...given: Argument[]): Result<Buffer[], Context>
     gatehouseHold(key: string, ...given: Argument[]): Result<0 | 1, Context>
     gatehouseTake(key: string, ...given: Argument[]): Result<string, Context>
     gatehouseRelease(key: string, value: string): Result<number, Context>

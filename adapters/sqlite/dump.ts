@@ -13,7 +13,6 @@ interface Row {
   readonly id: number
   readonly kind: string
   readonly name: string
-  readonly revision: number
   readonly doc: Uint8Array
 }
 interface Entry {
@@ -34,21 +33,18 @@ const indexOf = (entries: readonly Entry[]): Record<string, string[]> => {
   return Object.fromEntries([...fields].map(([field, group]) => [field, group.map(({ value }) => value)]))
 }
 
-const toPiece = ({ kind, name, revision, doc }: Row, entries: readonly Entry[]): DirectoryPiece => {
+const toPiece = ({ kind, name, doc }: Row, entries: readonly Entry[]): DirectoryPiece => {
   const alone = entries.some((entry) => entry.alone === 1)
   const shared = entries.some((entry) => entry.alone === 0)
   return {
     kind,
-    revision,
     record: { id: name, doc, ...(alone && { unique: uniqueOf(entries) }), ...(shared && { index: indexOf(entries) }) },
   }
 }
 
 /** The records that follow a row number. */
 export const dumpSlice = (database: DatabaseSync, after: number): Dumped[] => {
-  const records = database.prepare(
-    `SELECT id, kind, name, revision, doc FROM record WHERE id > ? ORDER BY id LIMIT ${SLICE}`,
-  )
+  const records = database.prepare(`SELECT id, kind, name, doc FROM record WHERE id > ? ORDER BY id LIMIT ${SLICE}`)
   const entries = database.prepare('SELECT field, value, alone FROM entry WHERE kind = ? AND name = ?')
   database.exec('BEGIN')
   try {

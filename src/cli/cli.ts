@@ -7,6 +7,7 @@ import { ConfigurationError } from '#config/load.ts'
 import { isFault } from '#kernel/faults.ts'
 import pkg from '../../package.json' with { type: 'json' }
 import { changePassword, createAccount, listAccounts, removeAccount, setDisabled, showAccount } from './accounts.ts'
+import { backUp, restoreFile } from './backup/commands.ts'
 import { configurationFile, load } from './configuration.ts'
 import { exportKeys, listKeys, retireKey, rotateKeys } from './keys.ts'
 import { printJson } from './print.ts'
@@ -73,6 +74,21 @@ const resourceCommands = (root: Command, shell: Shell, done: Done) => {
     .action(async (flags) => done(await exportResources(shell, flags)))
 }
 
+const lockOptions = (made: Command): Command =>
+  made
+    .option('--passphrase-file <file>', 'read the passphrase from a file')
+    .option('--passphrase-stdin', 'read the passphrase from standard input; without either the master key is used')
+
+const backupCommands = (root: Command, shell: Shell, done: Done) => {
+  lockOptions(command(root, 'backup <file>', 'write everything that is stored to an encrypted file')).action(
+    async (file: string, flags) => done(await backUp(shell, file, flags)),
+  )
+  lockOptions(command(root, 'restore <file>', 'bring a backup into empty stores, or into those that it came from'))
+    .option('--check', 'only say whether the file is whole, and what it holds')
+    .option('--keep-tokens', 'with sessions and tokens, although some may have been revoked after the backup')
+    .action(async (file: string, flags) => done(await restoreFile(shell, file, flags)))
+}
+
 const keyCommands = (root: Command, shell: Shell, done: Done) => {
   const keys = root.command('keys').description('the signing keys')
   command(keys, 'list', 'all keys and what they do now').action(async (flags) => done(await listKeys(shell, flags)))
@@ -131,7 +147,8 @@ export const program = (shell: Shell, done: Done): Command => {
     .configureOutput({ writeOut: shell.io.out, writeErr: shell.io.err })
     .showSuggestionAfterError()
     .exitOverride()
-  for (const add of [serverCommands, resourceCommands, keyCommands, accountCommands]) add(root, shell, done)
+  for (const add of [serverCommands, resourceCommands, backupCommands, keyCommands, accountCommands])
+    add(root, shell, done)
   return root
 }
 

@@ -125,12 +125,12 @@ const registration = z
   .strictObject({
     enabled: flag(true, 'Clients may register themselves (RFC 7591).'),
     initialAccessToken: z
-      .union([z.boolean(), secret.min(16)])
+      .union([z.literal(false), secret.min(16)])
       .default(false)
       .meta({
         secret: true,
-        allowed: 'true, false or the token itself (16 characters or more)',
-        help: 'Whether registering needs an initial access token: none, one that was issued here, or this one.',
+        allowed: 'false or the token itself (16 characters or more)',
+        help: 'Whether registering needs an initial access token: none, or this one.',
       }),
     clientLifetime: z
       .union([z.null(), duration.refine((value) => value >= 1, 'must be at least PT1S')])

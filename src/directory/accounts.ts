@@ -61,9 +61,10 @@ export const createAccounts = (
     byEmail,
     async byLogin(login) {
       const named = await byUsername(login)
-      if (named || !login.includes('@')) return named
+      // A provider's user may be called like somebody's address; without a password that name shadows nobody.
+      if (!login.includes('@') || named?.passwordHash !== undefined) return named
       const [only, another] = await byEmail(login)
-      return another ? undefined : only
+      return another ? named : (only ?? named)
     },
     async create(input) {
       const account = await draw(input)

@@ -26,6 +26,8 @@ export interface Newcomer {
   readonly identity: Identity
   /** What the person answered to `needs-email`. */
   readonly email?: { readonly address: string; readonly verified: boolean }
+  /** Who is signed in already, in a later step: the identity must be theirs, and nobody is made or linked. */
+  readonly accountId?: string
 }
 
 export interface Provisioning {
@@ -134,6 +136,7 @@ export const createProvisioning = (ground: Ground): Provisioning => ({
     const draft = draftOf(provider, await mappingOf(ground, provider), identity)
     const link = await links.get(id, identity.uid)
     const account = link && (await accounts.get(link.accountId))
+    if (newcomer.accountId !== undefined && account?.id !== newcomer.accountId) return refused('login.other-person')
     const outcome = account
       ? await welcomeBack(ground, provider, account, draft)
       : await welcome(ground, provider, newcomer, draft)

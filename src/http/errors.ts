@@ -40,6 +40,16 @@ export interface ErrorOptions {
   readonly record?: ((reference: string, failure: Failure) => Promise<void>) | undefined
 }
 
+/** The log line is enough for these: anybody could fill the store with them, or it is the store that is away. */
+const untraced: ReadonlySet<FaultCode> = new Set([
+  'request.not-found',
+  'request.method',
+  'request.host',
+  'request.too-large',
+  'request.too-long',
+  'store.unavailable',
+])
+
 const RETRY_SECONDS: Readonly<Record<number, number>> = { 429: 60, 503: 5 }
 const byStatus: Readonly<Record<number, FaultCode>> = {
   404: 'request.not-found',
@@ -54,7 +64,14 @@ const exposed = (error: unknown): number | undefined => {
   return expose === true && typeof status === 'number' && status >= 400 && status < 500 ? status : undefined
 }
 
-export const failureOf = (error: unknown): Failure => {
+/** The engine's errors carry a Fault of ours as their cause where a store was away. */
+const faultIn = (error: unknown, depth = 0): Fault | undefined => {
+  if (error instanceof Fault) return error
+  return error instanceof Error && depth < 5 ? faultIn(error.cause, depth + 1) : undefined
+}
+
+export const failureOf = (thrown: unknown): Failure => {
+  const error = faultIn(thrown) ?? thrown
   if (error instanceof Fault)
     return { code: error.code, status: error.entry.status, oauth: error.entry.oauth, detail: error.detail }
   const status = exposed(error)
@@ -146,7 +163,8 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
           ctx.res.destroy()
           return
         }
-        await record?.(reference, failure).catch((cause) => log.error('trace.lost', { reference, cause }))
+        if (!untraced.has(failure.code))
+          await record?.(reference, failure).catch((cause) => log.error('trace.lost', { reference, cause }))
         forget(ctx.res)
         setHeaders(ctx, failure)
         write(ctx, failure, reference)

@@ -154,13 +154,15 @@ export const stumble = async (
   detail: Record<string, unknown> = {},
 ): Promise<void> => {
   const { interaction, reference, plan, journey } = login
-  world.trace.add(reference, 'refused', { provider, fault: code, ...detail })
+  // The interaction's id is a secret of its browser, and the rest is told beside.
+  const { uid: _, reference: __, provider: ___, ...facts } = detail
+  world.trace.add(reference, 'refused', { provider, fault: code, ...facts })
   world.audit({
     type: 'login.failed',
     client: interaction.clientId,
     provider,
     reference,
-    detail: { fault: code, ...detail },
+    detail: { fault: code, ...facts },
   })
   const alone = plan.steps.every((options) => options.length < 2)
   if (wishOf(interaction, '').passive || (alone && ANSWERS.has(code))) return refuse(world, ctx, login, code)
@@ -184,6 +186,7 @@ const complete = async (world: InteractionWorld, ctx: Ctx, login: Login, step: E
   const { upstream } = login.journey
   const { accountId, amr, authTime } = step
   const acr = await acrOf(world, login, step.acr)
+  await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ...(upstream && { upstream }) })
   world.audit({
     type: 'login.succeeded',
     account: accountId,
@@ -192,7 +195,6 @@ const complete = async (world: InteractionWorld, ctx: Ctx, login: Login, step: E
     ...(upstream && { provider: upstream.provider }),
     detail: { acr, amr },
   })
-  await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ...(upstream && { upstream }) })
 }
 
 /** The one dispatcher: every route ends here. */

@@ -18,6 +18,11 @@ export interface Planner {
   forEmail(address: string, client: Client, options: readonly string[]): Promise<readonly string[]>
   /** Whether a request that allows no page leads to exactly one provider (OIDC Core 3.1.2.1, prompt=none). */
   passive(request: { readonly params: Readonly<Record<string, unknown>>; readonly clientId: string }): Promise<boolean>
+  /** Whether nothing in the request goes before the client's default_acr_values. */
+  byDefaults(request: {
+    readonly params: Readonly<Record<string, unknown>>
+    readonly clientId: string
+  }): Promise<boolean>
   /** The provider that a host or a path stands for, if any. */
   at(place: { host?: string; path?: string }): Promise<string | undefined>
 }
@@ -74,6 +79,10 @@ export const createPlanner = ({ records, methods, logins, discovery, inbound }: 
       const { steps, by, providers } = await of({ params }, client)
       const only = steps.length === 1 && steps[0]?.length === 1 ? steps[0][0] : undefined
       return by !== 'open' && only !== undefined && providers.has(only)
+    },
+    async byDefaults({ params, clientId }) {
+      const client = await records.clients.get(clientId)
+      return client !== undefined && (await of({ params }, client)).by === 'default_acr_values'
     },
     async at(place) {
       return providerAt(place, await enabled())?.id

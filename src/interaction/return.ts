@@ -77,8 +77,6 @@ export const passProvider = async (
   const account = await world.records.accounts.get(accountId)
   if (!account || account.disabled) return stumble(world, ctx, login, provider, 'login.disabled')
   const { journey, plan } = login
-  if (journey.accountId !== undefined && journey.accountId !== accountId)
-    return stumble(world, ctx, login, provider, 'upstream.denied', { reason: 'another account' })
   const upstream = { provider, id: await world.upstreams.keep({ provider, accountId, identity }) }
   const passed = {
     by: provider,
@@ -124,7 +122,11 @@ export const continueLogin = async (
   })
   const provider = await world.records.providers.get(id)
   if (!provider?.enabled) throw new Fault('upstream.misconfigured', { provider: id })
-  const provisioned = await world.provisioning.provision({ provider: id, identity })
+  const provisioned = await world.provisioning.provision({
+    provider: id,
+    identity,
+    ...(login.journey.accountId !== undefined && { accountId: login.journey.accountId }),
+  })
   traceProvisioned(world, login, provisioned)
   if (provisioned.outcome === 'needs-email') return welcomeNewcomer(world, ctx, login, { provider: id, identity })
   if (provisioned.outcome === 'refused') return stumble(world, ctx, login, id, provisioned.code)

@@ -31,6 +31,11 @@ export const faults = table({
     oauth: 'access_denied',
     say: 'This account is disabled. Please ask your administrator.',
   },
+  'login.other-person': {
+    status: 403,
+    oauth: 'access_denied',
+    say: 'That is another person than the one who signed in before. Please use the same account.',
+  },
   'login.cancelled': { status: 403, oauth: 'access_denied', say: 'The sign-in was cancelled.' },
   'login.unreachable': {
     status: 400,

@@ -98,9 +98,7 @@ export interface AuditEvent {
 }
 
 /** A piece of a directory's dump. A record comes with every value that it was written with, so that `create` can take it. */
-export type DirectoryPiece =
-  | { readonly kind: string; readonly record: StoredRecord; readonly revision: number }
-  | { readonly event: AuditEvent }
+export type DirectoryPiece = { readonly kind: string; readonly record: StoredRecord } | { readonly event: AuditEvent }
 
 /** Durable, versioned records. `kind` is an opaque word. Throws Fault `directory.conflict` ({ index }), `directory.stale`, `store.unavailable`. */
 export interface Directory {

@@ -10,7 +10,8 @@ import { epochSeconds } from '#kernel/clock.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
 import { claimsOf, scopes } from './claims.ts'
 import { extraMembers, responseTypes } from './clients.ts'
-import { createFeatures, type Pages } from './features.ts'
+import type { SessionExtras } from './engine.ts'
+import { createFeatures, type FeatureParts, type Pages } from './features.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
 
 /** CONTRACT 4. */
@@ -58,9 +59,9 @@ const jwks = (keys: readonly SigningKey[]): { keys: JWK[] } => ({
 })
 
 /** The session's absolute end bounds its idle time; both in seconds. */
-const sessionLife = (settings: OpSettings, clock: Clock, loginTs: number | undefined): number => {
+const sessionLife = (settings: OpSettings, clock: Clock, since: number | undefined): number => {
   const { session, sessionIdle } = settings.lifetimes
-  const left = loginTs === undefined ? session : loginTs + session - epochSeconds(clock)
+  const left = since === undefined ? session : since + session - epochSeconds(clock)
   return Math.max(1, Math.min(sessionIdle, left))
 }
 
@@ -74,7 +75,8 @@ const ttl = (settings: OpSettings, clock: Clock): Configuration['ttl'] => {
     RefreshToken: lifetimes.refreshToken,
     Interaction: lifetimes.interaction,
     Grant: grantLifetime(settings),
-    Session: (_ctx, session) => sessionLife(settings, clock, session.loginTs),
+    // Not `loginTs`: a provider may have authenticated the person long before we saw them.
+    Session: (_ctx, session) => sessionLife(settings, clock, (session as SessionExtras).signedInAt ?? session.loginTs),
   }
 }
 
@@ -134,6 +136,7 @@ export interface Ingredients {
   readonly loadExistingGrant: NonNullable<Configuration['loadExistingGrant']>
   readonly pairwise: (sector: string, accountId: string) => string
   readonly pages: Pages
+  readonly isAlive: FeatureParts['isAlive']
   /** The guarded outbound client; it replaces the engine's own guard. */
   readonly fetch: typeof globalThis.fetch
 }
@@ -176,7 +179,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
     extraTokenClaims: () => undefined,
-    features: createFeatures(settings, { scopes, pages, clock }),
+    features: createFeatures(settings, { ...given, scopes }),
     fetch: guarded(given.fetch),
     fetchResponseBodyLimits,
     findAccount: given.findAccount,

@@ -16,6 +16,8 @@ export interface Upstream {
 export interface Seams {
   /** The issuer is https: cookies are Secure whatever the connection to us looks like. */
   readonly secure: boolean
+  /** Epoch seconds. */
+  now(): number
   /** The session id that one client sees of one browser session; the same however often it is asked. */
   sid(sessionUid: string, clientId: string): string
   /** True for the first use of a client assertion or proof. `exp`: epoch seconds. */
@@ -35,6 +37,8 @@ export interface Seams {
 /** Members that the published types of sessions and tokens leave out. */
 export interface SessionExtras {
   upstream?: Upstream | undefined
+  /** Epoch seconds at which we signed the person in; `loginTs` is when they authenticated, perhaps at a provider long before. */
+  signedInAt?: number | undefined
 }
 export interface TokenExtras {
   /** The external provider of the sign-in that the token stands for. */
@@ -142,7 +146,7 @@ export class Engine extends Base {
       const Above = original<'Session', SessionMethods>(this, 'Session')
       return class Session extends Above {
         static override get IN_PAYLOAD() {
-          return withPayload(Above, 'upstream')
+          return [...withPayload(Above, 'upstream'), 'signedInAt']
         }
 
         /** ENGINE 13: parallel first requests of one client must see the same sid. */
@@ -151,6 +155,9 @@ export class Engine extends Base {
         }
 
         override loginAccount(details: Parameters<Instance<'Session'>['loginAccount']>[0]): void {
+          // Each further prompt of a request hands the same login in again.
+          const same = this.accountId === details.accountId && this.loginTs === details.loginTs
+          if (!same || this.signedInAt === undefined) this.signedInAt = seams.now()
           super.loginAccount(details)
           const result = running()?.entities.Interaction?.result as { upstream?: Upstream } | undefined
           this.upstream = result?.upstream

@@ -5,6 +5,7 @@ import { randomReference } from '#kernel/random.ts'
 import type { Audit } from '#trace/audit.ts'
 import { referenceOf, type Trace } from '#trace/trace.ts'
 import type { Engine } from './engine.ts'
+import { shown } from './pages.ts'
 
 export interface Witnesses {
   readonly log: Log
@@ -29,10 +30,8 @@ const referenceIn = (ctx: KoaContextWithOIDC): string | undefined => {
   return reference
 }
 
-/** Routes that may answer with a page, which shows a reference. */
-const shown = new Set(['authorization', 'resume', 'end_session', 'end_session_confirm', 'end_session_success'])
-
 const about = (ctx: KoaContextWithOIDC) => {
+  // Such a route may answer with a page, which shows a reference.
   if (shown.has(ctx.oidc.route)) ctx.state.reference ??= randomReference()
   const { rid, reference } = ctx.state as { rid?: string; reference?: string }
   return { rid, reference, client: ctx.oidc.client?.clientId }
@@ -61,6 +60,8 @@ const onLogin = ({ audit, log, trace }: Witnesses) => ({
   succeeded(ctx: KoaContextWithOIDC) {
     const reference = referenceIn(ctx)
     if (reference) trace.add(reference, 'finished', { client: ctx.oidc.client?.clientId })
+    // A further application on an existing session is no login: it leaves this line and no trace (docs/trace.md).
+    else log.info('authorization.silent', { ...about(ctx), account: ctx.oidc.session?.accountId })
   },
   refused(ctx: KoaContextWithOIDC, error: Refusal) {
     const reference = referenceIn(ctx)
@@ -112,7 +113,7 @@ export const listen = (engine: Engine, witnesses: Witnesses): void => {
   for (const event of refusals)
     engine.on(
       event as 'grant.error',
-      safely((ctx, error) => log.info('oauth.refused', { event, ...about(ctx), ...whyOf(error) })),
+      safely((ctx, error) => log.info('oauth.refused', { at: event, ...about(ctx), ...whyOf(error) })),
     )
   engine.on(
     'server_error',

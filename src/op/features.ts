@@ -5,6 +5,7 @@ import { createRegistrationPolicy, POLICY } from './clients.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 type Features = NonNullable<Configuration['features']>
+type AllowedPolicy = NonNullable<NonNullable<Features['introspection']>['allowedPolicy']>
 
 /** What the engine shows to people; wire renders them (CONTRACT 11). */
 export interface Pages {
@@ -18,6 +19,15 @@ export interface Pages {
   ): void | Promise<void>
 }
 
+export interface FeatureParts {
+  /** All scopes. */
+  readonly scopes: readonly string[]
+  readonly pages: Pages
+  readonly clock: Clock
+  /** Whether an account exists and is not disabled. */
+  readonly isAlive: (accountId: string) => Promise<boolean>
+}
+
 const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
   enabled: true,
   logoutSource: async (ctx) => {
@@ -29,12 +39,17 @@ const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
   },
 })
 
-/** Whoever may not authenticate sees only its own tokens (RFC 7662 2.1, RFC 7009 2.1). */
-const introspection: Features['introspection'] = {
-  enabled: true,
-  allowedPolicy: (_ctx, client, token) => client.clientAuthMethod !== 'none' || token.clientId === client.clientId,
-}
+/** Whoever may not authenticate sees only its own tokens (RFC 7662 2.1); a token is as dead as its client or its account. */
+const mayIntrospect =
+  (isAlive: FeatureParts['isAlive']): AllowedPolicy =>
+  async (ctx, client, token) => {
+    if (client.clientAuthMethod === 'none' && token.clientId !== client.clientId) return false
+    const owner = token.clientId === undefined ? undefined : await ctx.oidc.provider.Client.find(token.clientId)
+    const accountId = 'accountId' in token ? token.accountId : undefined
+    return owner !== undefined && (accountId === undefined || (await isAlive(accountId)))
+  }
 
+/** A client revokes its own tokens only (RFC 7009 2.1). */
 const revocation: Features['revocation'] = {
   enabled: true,
   allowedPolicy: (_ctx, client, token) => {
@@ -44,11 +59,8 @@ const revocation: Features['revocation'] = {
   },
 }
 
-/** @param scopes all scopes; @param pages see above */
-export const createFeatures = (
-  settings: OpSettings,
-  given: { readonly scopes: readonly string[]; readonly pages: Pages; readonly clock: Clock },
-): Features => {
+/** For the engine's `features`; what is not named here stays off. */
+export const createFeatures = (settings: OpSettings, given: FeatureParts): Features => {
   const hardened = isHardened(settings)
   const { features } = settings
   const policy = createRegistrationPolicy(settings, given.scopes, given.clock)
@@ -58,7 +70,7 @@ export const createFeatures = (
     clientCredentials: { enabled: true },
     userinfo: { enabled: true },
     jwtUserinfo: { enabled: true },
-    introspection,
+    introspection: { enabled: true, allowedPolicy: mayIntrospect(given.isAlive) },
     jwtIntrospection: { enabled: true },
     revocation,
     rpInitiatedLogout: logout(given.pages),

@@ -43,6 +43,8 @@ export interface OpOptions {
   readonly presentation: Pick<Presentation, 'view' | 'errors'>
   /** Whether a request with prompt=none leads to exactly one provider, to be asked passively too (CONTRACT 6). */
   readonly passive?: (request: PassiveRequest) => Promise<boolean>
+  /** Whether nothing in a request goes before the client's default_acr_values (CONTRACT 5). */
+  readonly byDefaults?: (request: PassiveRequest) => Promise<boolean>
 }
 
 export interface Op {

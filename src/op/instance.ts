@@ -1,7 +1,9 @@
 /** Makes an engine of the settings and of the records as they are at this moment, and proves that it works. */
+
 import Provider from 'oidc-provider'
 import { type EngineAdapters, engineAdapter } from '#artifacts/adapter.ts'
 import type { Records } from '#directory/records.ts'
+import { epochSeconds } from '#kernel/clock.ts'
 import { randomToken, sameSecret, sha256 } from '#kernel/random.ts'
 import { type AcrTable, createAcrTable } from './acr.ts'
 import { buildConfiguration, cookiesFor } from './build.ts'
@@ -102,10 +104,11 @@ const createAdapters = (
 }
 
 const createSeams = ({ options, secrets, grace }: InstanceParts, acrs: AcrTable): Seams => {
-  const { settings, store } = options
+  const { settings, store, clock } = options
   const { initialAccessToken } = settings.registration
   return {
     secure: cookiesFor(settings.issuer).secure,
+    now: () => epochSeconds(clock),
     sid: secrets.names.sid,
     unique: translated((issuer, jti, exp) => store.putOnce('ReplayDetection', sha256(`${issuer} ${jti}`), exp * 1000)),
     entersRegistration(value) {
@@ -137,10 +140,12 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     policy: createPolicy({
       acrs,
       clients: records.clients,
-      selectors: [settings.discovery.preselectParameter],
+      pairwise: secrets.pairwise,
+      byDefaults: options.byDefaults,
       passive: options.passive,
     }),
     findAccount: translated(createFindAccount(records.accounts)),
+    isAlive: translated(async (id) => (await records.accounts.get(id))?.disabled === false),
     loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names)),
     pairwise: secrets.pairwise,
     pages,

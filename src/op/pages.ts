@@ -19,6 +19,15 @@ export const cardOf = (client: Client): ClientCard => ({
   ...(client.tosUri !== undefined && { terms: client.tosUri }),
 })
 
+/** Routes that a person's browser comes to. */
+export const shown: ReadonlySet<string> = new Set([
+  'authorization',
+  'resume',
+  'end_session',
+  'end_session_confirm',
+  'end_session_success',
+])
+
 /** @param given `kept` and `restartUrl` offer a fresh start where an authorization request was lost on the way */
 export const createPages = (given: {
   readonly view: View
@@ -45,7 +54,13 @@ export const createPages = (given: {
     ctx.state.reference ??= randomReference()
     const { error_detail: reason, error_description: description } = (cause ?? {}) as Record<string, unknown>
     const client = ctx.oidc.client?.clientId
-    trace.add(ctx.state.reference as string, 'page', { error: out.error, description, reason, client, path: ctx.path })
+    trace.add(ctx.state.reference as string, 'page', {
+      error: out.error,
+      description,
+      reason,
+      client,
+      route: ctx.oidc.route,
+    })
   }
 
   return {
@@ -56,6 +71,11 @@ export const createPages = (given: {
       view(ctx as unknown as Ctx, 'logged-out', card(ctx))
     },
     async error(ctx, out, cause) {
+      if (!shown.has(ctx.oidc.route)) {
+        // What software calls answers software, whatever it says that it accepts (CONTRACT 12).
+        ctx.body = out
+        return
+      }
       const ways = await waysOn(ctx)
       Object.assign(ctx.state, card(ctx), ways.length > 0 && { ways })
       note(ctx, out, cause)

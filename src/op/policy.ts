@@ -2,6 +2,7 @@
  * When the person at the browser is needed: our own checks instead of the built-in ones about acr, which lose essential
  * requests (ENGINE 3). A check throws an OAuth error where no page could help.
  */
+import { decodeJwt } from 'jose'
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Records } from '#directory/records.ts'
 import { requestedAcr } from '#kernel/acr.ts'
@@ -19,8 +20,10 @@ export interface PassiveRequest {
 export interface PolicyOptions {
   readonly acrs: AcrTable
   readonly clients: Records['clients']
-  /** Request parameters that choose the way in themselves, so that the client's defaults do not count (CONTRACT 5). */
-  readonly selectors: readonly string[]
+  /** The pairwise `sub` of an account at a sector. */
+  readonly pairwise: (sector: string, accountId: string) => string
+  /** Whether a request names nothing that goes before the client's default_acr_values (CONTRACT 5). */
+  readonly byDefaults?: ((request: PassiveRequest) => Promise<boolean>) | undefined
   /** Whether a request with prompt=none leads to exactly one provider, which can be asked passively (CONTRACT 6). */
   readonly passive?: ((request: PassiveRequest) => Promise<boolean>) | undefined
 }
@@ -44,12 +47,14 @@ const asked = new WeakMap<object, readonly string[]>()
 export const reportedAcr = (acrs: AcrTable, ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined =>
   actual === undefined ? undefined : (acrs.met(asked.get(ctx) ?? [], doneIn(ctx)) ?? actual)
 
-const acrCheck = ({ acrs, clients, selectors }: PolicyOptions) => {
+const acrCheck = ({ acrs, clients, byDefaults }: PolicyOptions) => {
   const request = async (ctx: KoaContextWithOIDC) => {
     const params = paramsOf(ctx)
     const client = ctx.oidc.client && (await clients.get(ctx.oidc.client.clientId))
-    const chosen = selectors.some((name) => params[name] !== undefined)
-    const wanted = requestedAcr(params, chosen ? [] : client?.default_acr_values)
+    const defaults = client?.default_acr_values ?? []
+    const count =
+      client && defaults.length > 0 && ((await byDefaults?.({ params, clientId: client.client_id })) ?? true)
+    const wanted = requestedAcr(params, count ? defaults : [])
     return { ...wanted, reachable: acrs.reachable(wanted.values, client?.providers) }
   }
   return new Check(
@@ -99,6 +104,36 @@ const consentCheck = () =>
     Boolean(ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')),
   )
 
+/** The `sub` of a token whose signature the engine checked when the request arrived. */
+const hintedSubject = (hint: unknown): string | undefined => {
+  if (typeof hint !== 'string') return undefined
+  try {
+    const { sub } = decodeJwt(hint)
+    return sub
+  } catch {
+    // An encrypted hint was opened by the engine at the request; here it says nothing.
+    return undefined
+  }
+}
+
+const wantedSubjects = (ctx: KoaContextWithOIDC): string[] => {
+  const claimed = (ctx.oidc.claims?.id_token?.sub as { value?: unknown } | null | undefined)?.value
+  return [hintedSubject(paramsOf(ctx).id_token_hint), claimed].filter((sub): sub is string => typeof sub === 'string')
+}
+
+/** OIDC Core 3.1.2.1 (id_token_hint), 5.5.1: another person than the one asked for is an error, once they had their chance. */
+const subjectCheck = ({ pairwise }: PolicyOptions) =>
+  new Check('subject', 'another person signed in', 'login_required', (ctx) => {
+    const { client, result, session } = ctx.oidc
+    if (!result?.login || !client || !session?.accountId) return false
+    const wanted = wantedSubjects(ctx)
+    const isPairwise = client.subjectType === 'pairwise'
+    const sub = isPairwise ? pairwise(String(client.sectorIdentifier), session.accountId) : session.accountId
+    if (wanted.some((each) => each !== sub))
+      throw new errors.LoginRequired('another person signed in than the one that was asked for')
+    return false
+  })
+
 /** For the engine's `interactions.policy`. */
 export const createPolicy = (options: PolicyOptions): interactionPolicy.DefaultPolicy => {
   const policy = base()
@@ -108,6 +143,7 @@ export const createPolicy = (options: PolicyOptions): interactionPolicy.DefaultP
 
   for (const reason of ['essential_acrs', 'essential_acr']) login.checks.remove(reason)
   login.checks.add(accountCheck())
+  login.checks.add(subjectCheck(options))
   login.checks.add(acrCheck(options))
   login.checks.add(passiveCheck(options))
 

@@ -10,15 +10,9 @@ const loopbacks = new Set(['localhost', '127.0.0.1', '[::1]'])
 type Metadata = Readonly<Record<string, unknown>>
 
 const redirectLists = ['redirect_uris', 'post_logout_redirect_uris']
-const webAddresses = [
-  'client_uri',
-  'logo_uri',
-  'policy_uri',
-  'tos_uri',
-  'jwks_uri',
-  'sector_identifier_uri',
-  'initiate_login_uri',
-]
+const webAddresses = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate_login_uri']
+/** What this server would fetch itself; the guarded client looks at the address once more when it connects. */
+const contacted = ['jwks_uri', 'sector_identifier_uri']
 
 // Whitespace, control characters and backslashes are read differently by different URL parsers (RFC 3986 2).
 const unsafe = /[\s\\\p{Cc}]/u
@@ -41,10 +35,13 @@ const redirectFault = (value: unknown, native: boolean): string | undefined => {
   if (url.hash !== '' || (value as string).includes('#')) return 'must not contain a fragment'
   if (executed.has(url.protocol)) return 'must not use this scheme'
   if (!native && url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be a web address'
-  if (!native && url.protocol === 'http:' && !loopbacks.has(url.hostname))
-    return 'must use https, or http on a loopback address'
-  return undefined
+  return native ? undefined : plainFault(url)
 }
+
+const plainFault = (url: URL): string | undefined =>
+  url.protocol === 'http:' && !loopbacks.has(url.hostname) ? 'must use https, or http on a loopback address' : undefined
+
+const contactFault = (value: unknown): string | undefined => fault(value) ?? plainFault(new URL(value as string))
 
 /**
  * Checks the addresses and texts of a dynamic registration (OIDC Registration 2, RFC 7591 5).
@@ -62,10 +59,13 @@ export const registrationFault = (metadata: Metadata): string | undefined => {
       if (wrong) return `${name} ${wrong}`
     }
   }
-  for (const name of webAddresses) {
-    const wrong = metadata[name] === undefined ? undefined : fault(metadata[name])
+  for (const name of [...webAddresses, ...contacted]) {
+    const value = metadata[name]
+    const wrong = value === undefined ? undefined : contacted.includes(name) ? contactFault(value) : fault(value)
     if (wrong) return `${name} ${wrong}`
   }
+  if (typeof metadata.scope === 'string' && metadata.scope.length > MOST_LENGTH)
+    return `scope must not be longer than ${MOST_LENGTH} characters`
   for (const [name, value] of Object.entries(metadata)) {
     if (!name.startsWith('client_name')) continue
     if (typeof value !== 'string' || value.length > MOST_TEXT || /\p{Cc}/u.test(value))

@@ -13,6 +13,7 @@ export interface Swap<T> {
 }
 
 /** The longest that a Node timer takes, ms. */
+const RETRY_MS = 5000
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /**
@@ -32,11 +33,14 @@ export const createSwap = async <T>(given: {
   let closed = false
   let timer: NodeJS.Timeout | undefined
 
-  const wake = async () => {
+  const after = (ms: number) => {
     clearTimeout(timer)
+    if (!closed) timer = setTimeout(refresh, Math.min(LONGEST_TIMER, Math.max(0, ms))).unref()
+  }
+  const wake = async () => {
     const at = await nextChange()
-    if (at === undefined || closed) return
-    timer = setTimeout(refresh, Math.min(LONGEST_TIMER, Math.max(0, at - clock.now()))).unref()
+    clearTimeout(timer)
+    if (at !== undefined) after(at - clock.now())
   }
   const rebuild = async () => {
     do {
@@ -56,7 +60,11 @@ export const createSwap = async <T>(given: {
     if (closed) return
     reload().then(
       () => log.info('op.reloaded'),
-      (cause: unknown) => log.error('op.reload-failed', { cause }),
+      (cause: unknown) => {
+        log.error('op.reload-failed', { cause })
+        // A store that was away must not stop the rotation of keys.
+        after(RETRY_MS)
+      },
     )
   }
 

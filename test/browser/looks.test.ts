@@ -1,6 +1,6 @@
 /**
  * Every page of the gallery in every look: axe finds nothing in light and dark, on a desktop and on a phone; nothing is
- * wider than the smallest phone; nothing moves for those who asked for that; high-contrast colours keep the edges.
+ * wider than the smallest phone; the tab key reaches everything, in order, and is seen; nothing moves for those who asked for that; high-contrast colours keep the edges.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -8,6 +8,7 @@ import type { Page } from 'playwright-core'
 import { openBrowser, skip, violations } from './chromium.ts'
 import { openDemo } from './demo.ts'
 import { gallery, houses, visitStop } from './gallery.ts'
+import { assertTabs } from './keyboard.ts'
 
 const visit = openBrowser()
 const usual = openDemo(skip)
@@ -63,6 +64,7 @@ for (const stop of gallery)
       }
       await assertFits(page, `${stop.name}, ${viewport.width}`)
     }
+    if (!stop.bench) await assertTabs(page, stop.name)
     await page.setViewportSize(smallest)
     await assertFits(page, `${stop.name}, ${smallest.width}`)
     await assertStill(page, stop.name)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openBrowser, skip } from './chromium.ts'
 import { openDemo } from './demo.ts'
+import { tabTo } from './keyboard.ts'
 import { allow, at, begin, check, fact, signInAlice, signInNora, typePassword } from './person.ts'
 
 const visit = openBrowser()
@@ -192,5 +193,41 @@ test('logout: no keeps the session, yes ends it and comes back with the state', 
   await begin(page, demo(), { prompt: 'none' })
   await at(page, 'result')
   assert.match(String(await page.textContent('#response')), /login_required/)
+  assert.deepEqual(complaints, [])
+})
+
+test('from the application to its result and out again, by keyboard alone', { skip }, async (t) => {
+  const { page, complaints } = await visit(t)
+  await page.goto(demo().party)
+  await tabTo(page, '#start-login')
+  await page.keyboard.press('Enter')
+  await at(page, 'choose')
+  await tabTo(page, '[data-provider="demo-idp"]')
+  await page.keyboard.press('Enter')
+  await at(page, 'login')
+  // The first field has the focus already.
+  await page.keyboard.type('nora')
+  await page.keyboard.press('Tab')
+  await page.keyboard.type('mistyped')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#fault')
+  assert.equal(await page.evaluate('document.activeElement.id'), 'password', 'what has to be typed again')
+  await page.keyboard.type(demo().passwords.nora)
+  await page.keyboard.press('Enter')
+  await at(page, 'consent')
+  await tabTo(page, '[name=scope][value=email]')
+  await page.keyboard.press('Space')
+  assert.equal(await page.isChecked('[name=scope][value=email]'), false)
+  await page.keyboard.press('Space')
+  await tabTo(page, '#allow')
+  await page.keyboard.press('Enter')
+  await at(page, 'result')
+  assert.equal(await fact(page, 'idp'), 'demo-idp')
+  await tabTo(page, '#logout')
+  await page.keyboard.press('Enter')
+  await at(page, 'logout')
+  await tabTo(page, '#logout-yes')
+  await page.keyboard.press('Enter')
+  await at(page, 'logged-out')
   assert.deepEqual(complaints, [])
 })

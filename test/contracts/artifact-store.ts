@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
-import type { ArtifactStore } from '#kernel/ports.ts'
+import type { ArtifactStore, Mark } from '#kernel/ports.ts'
 import { expiry, lookups, rows } from './artifact-store-rows.ts'
 import { granted, redeeming, revisions } from './artifact-store-winners.ts'
 import { all, type Cases, key, plain, row, times } from './artifact-store-world.ts'
@@ -20,6 +20,14 @@ export interface ArtifactStoreSuite {
   skip(ms: number): Promise<void>
   readonly excused?: Readonly<Record<string, string>>
 }
+
+/** In comparable form, whatever order a store gives the members in. */
+const plainMark = (mark: Mark): unknown => {
+  if ('once' in mark) return ['once', mark.once.model, hex(mark.once.key), mark.once.expiresAt]
+  if ('revoked' in mark) return ['revoked', hex(mark.revoked.grant), mark.revoked.until]
+  return ['counter', hex(mark.counter.key), mark.counter.count, mark.counter.expiresAt]
+}
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const life: Cases = {
   'a scan gives every live row, as another store can take it': async ({ store, clock }) => {
@@ -37,6 +45,34 @@ const life: Cases = {
       assert.ok(same)
       assert.deepEqual(plain(same), plain(one))
     }
+  },
+  'the marks give every live marker, revoked grant and counter, as another store can take it': async (world) => {
+    const { store, clock, skip } = world
+    const marks = async () => {
+      const found: unknown[] = []
+      for await (const mark of store.marks()) found.push(plainMark(mark))
+      return found.map((mark) => JSON.stringify(mark)).sort()
+    }
+    const [soon, late] = [clock.now() + 1000, clock.now() + 60_000]
+    const live: Mark[] = [
+      ...times(20, (i): Mark => ({ once: { model: i % 2 ? 'Replay' : 'Proof', key: key(`o ${i}`), expiresAt: late } })),
+      ...times(20, (i): Mark => ({ revoked: { grant: key(`g ${i}`), until: late } })),
+      ...times(20, (i): Mark => ({ counter: { key: key(`c ${i}`), count: i + 1, expiresAt: late } })),
+    ]
+    const expired: Mark[] = [
+      { once: { model: 'Proof', key: key('o'), expiresAt: soon } },
+      { revoked: { grant: key('g'), until: soon } },
+      { counter: { key: key('c'), count: 1, expiresAt: soon } },
+    ]
+    for (const mark of [...live, ...expired]) {
+      if ('once' in mark) await store.putOnce(mark.once.model, mark.once.key, mark.once.expiresAt)
+      else if ('revoked' in mark) await store.dropGrant(mark.revoked.grant, mark.revoked.until)
+      else await store.increment(mark.counter.key, mark.counter.count, mark.counter.expiresAt)
+    }
+    await store.put('Session', row('a', { expiresAt: late }))
+    assert.equal((await marks()).length, 63)
+    await skip(1000)
+    assert.deepEqual(await marks(), live.map((mark) => JSON.stringify(plainMark(mark))).sort())
   },
   'after close every call is refused, none hangs': async ({ store, clock }) => {
     await store.ready()

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isFault } from '#kernel/faults.ts'
-import type { Directory, StoredRecord } from '#kernel/ports.ts'
+import type { Directory, DirectoryPiece, StoredRecord } from '#kernel/ports.ts'
 
 export interface DirectorySuite {
   /** A directory that holds nothing. */
@@ -21,6 +21,8 @@ const record = (id: string, more: Partial<StoredRecord> = {}): StoredRecord => (
 })
 const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString()
+const sorted = (index: Readonly<Record<string, readonly string[]>>) =>
+  Object.fromEntries(Object.entries(index).map(([name, values]) => [name, values.toSorted()]))
 const ids = (records: readonly { id: string }[]): string[] => records.map(({ id }) => id)
 const conflict = (index: string) => (error: unknown) =>
   isFault(error, 'directory.conflict') && error.detail.index === index
@@ -219,6 +221,75 @@ const claiming: Record<string, Case> = {
   },
 }
 
+const dumped = async (directory: Directory) => {
+  const pieces: DirectoryPiece[] = []
+  for await (const piece of directory.dump()) pieces.push(piece)
+  return {
+    events: pieces.flatMap((piece) => ('event' in piece ? [piece.event] : [])),
+    // By id, documents as text, absent values as empty ones.
+    records: pieces
+      .flatMap((piece) => ('kind' in piece ? [piece] : []))
+      .map(({ kind, record: { id, doc, unique = {}, index = {} } }) => ({ kind, id, doc: text(doc), unique, index }))
+      .sort((a, b) => (`${a.kind} ${a.id}` < `${b.kind} ${b.id}` ? -1 : 1)),
+    firstEvent: pieces.findIndex((piece) => 'event' in piece),
+  }
+}
+
+const dumping: Record<string, Case> = {
+  'a dump gives every record whole, then every event, the oldest first': async (directory) => {
+    assert.deepEqual(await dumped(directory), { events: [], records: [], firstEvent: -1 })
+    const given = times(250, (i) => ({
+      kind: i % 2 ? 'account' : 'client',
+      record: record(`${1000 + i}`, {
+        unique: { username: `user ${i}`, ['__proto__']: `p ${i}` },
+        index: { email: ['a@b.c', `${i}@b.c`], group: [`g${i % 3}`] },
+      }),
+    }))
+    await Promise.all(given.map(({ kind, record: one }) => directory.create(kind, one)))
+    await directory.create('client', record('plain'))
+    await directory.replace('client', record('plain', { doc: Buffer.from('second'), index: { x: ['y'] } }), 1)
+    await directory.create('client', record('gone'))
+    await directory.remove('client', 'gone')
+    await directory.claim('link', 'google:42', () => ({
+      owner: 'b',
+      link: record('google:42', { index: { account: ['b'] } }),
+      accountKind: 'account',
+      account: record('b', { unique: { username: 'bob' } }),
+    }))
+    const events = times(600, (i) => ({ at: i, type: 'login', account: 'a', detail: { n: [i] } }))
+    for (const event of events) await directory.append(event)
+
+    const found = await dumped(directory)
+    const expected = [
+      ...given.map(({ kind, record: { id, doc, unique = {}, index = {} } }) => ({ kind, id, doc, unique, index })),
+      { kind: 'client', id: 'plain', doc: Buffer.from('second'), unique: {}, index: { x: ['y'] } },
+      { kind: 'account', id: 'b', doc: record('b').doc, unique: { username: 'bob' }, index: {} },
+      { kind: 'link', id: 'google:42', doc: record('google:42').doc, unique: {}, index: { account: ['b'] } },
+    ]
+    assert.deepEqual(
+      found.records.map((one) => ({ ...one, index: sorted(one.index) })),
+      expected
+        .map((one) => ({ ...one, doc: text(one.doc), index: sorted(one.index) }))
+        .sort((a, b) => (`${a.kind} ${a.id}` < `${b.kind} ${b.id}` ? -1 : 1)),
+    )
+    assert.deepEqual(found.events, events)
+    assert.equal(found.firstEvent, expected.length)
+  },
+  'an event that is there is not added again when that is asked': async (directory) => {
+    const event = { at: 7, type: 'login', account: 'a', reference: 'R1', detail: { ip: '::1' } }
+    const others = [
+      { ...event, at: 8 },
+      { ...event, detail: { ip: '::2' } },
+      { at: 7, type: 'login' },
+    ]
+    await directory.append(event)
+    for (const one of [event, ...others, ...others]) await directory.append(one, { unlessThere: true })
+    assert.equal((await directory.audit({ limit: 9 })).length, 4)
+    await directory.append(event)
+    assert.equal((await directory.audit({ limit: 9 })).length, 5)
+  },
+}
+
 const history: Record<string, Case> = {
   'audit events come back whole, the newest first': async (directory) => {
     const events = [
@@ -273,7 +344,7 @@ const history: Record<string, Case> = {
 /** Declares the suite: one `describe` per topic, one fresh directory per case. */
 export const directoryContract = (name: string, { open, excused = {} }: DirectorySuite): void => {
   describe(`directory contract: ${name}`, () => {
-    for (const [topic, cases] of Object.entries({ records, swaps, indexes, claiming, history }))
+    for (const [topic, cases] of Object.entries({ records, swaps, indexes, claiming, dumping, history }))
       describe(topic, () => {
         for (const [title, run] of Object.entries(cases))
           test(title, { skip: excused[title] ?? false }, async (t) => {

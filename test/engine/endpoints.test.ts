@@ -6,7 +6,7 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { cookiesFor } from '#op/build.ts'
 import { createPairwise } from '#op/subjects.ts'
 import { ask } from '#test/http/world.ts'
-import { authorizeUrl, claimsOf, pkce, post, redeem, userinfo, Visitor } from './browser.ts'
+import { authorizeUrl, claimsOf, isActive, pkce, post, redeem, userinfo, Visitor } from './browser.ts'
 import { client, openHouse, redirectUri, signIn, suiteHouse } from './house.ts'
 
 const implicit = ['id_token', 'id_token token']
@@ -310,6 +310,31 @@ describe('tokens', () => {
       )
       for (const unknown of [code, 'x', tokens.access_token?.slice(0, -1)])
         assert.deepEqual(await look(unknown, hint), { active: false, status: 200 })
+    }
+  })
+
+  test('introspection: a token is as dead as its client or its account', async () => {
+    const house = open()
+    await house.records.clients.put(client('shop'))
+    house.person = { login: () => signIn('bob') }
+    const { access_token: token = '' } = await redeem(house, 'shop', await new Visitor(house).code('shop'))
+    house.person = {}
+    assert.equal(await isActive(house, 'web', token), true)
+    await house.records.accounts.update('bob', (bob) => ({ ...bob, disabled: true }))
+    assert.equal(await isActive(house, 'web', token), false)
+    await house.records.accounts.update('bob', (bob) => ({ ...bob, disabled: false }))
+    assert.equal(await isActive(house, 'web', token), true)
+    await house.records.clients.put(client('shop', { disabled: true }))
+    assert.equal(await isActive(house, 'web', token), false)
+  })
+
+  test('software gets JSON, whatever it says that it accepts', async () => {
+    for (const path of ['/token', '/introspect', '/revoke', '/par', '/register', '/userinfo']) {
+      const headers = { accept: 'text/html', 'content-type': 'application/x-www-form-urlencoded' }
+      const { response, body } = await json(path, { method: 'POST', headers, body: '' })
+      assert.ok(response.status === 400 || response.status === 401, path)
+      assert.match(response.headers.get('content-type') ?? '', /^application\/json/)
+      assert.equal(typeof body.error, 'string')
     }
   })
 

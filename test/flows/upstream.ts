@@ -31,26 +31,29 @@ export const startPair = async (
   given: Record<string, unknown> = {},
   provider: Record<string, unknown> = {},
   upstreamGiven: Record<string, unknown> = {},
-  world: { clock?: Clock } = {},
+  world: { clock?: Clock; upstreamClock?: Clock } = {},
 ): Promise<Pair> => {
   const port = await freePort()
-  const upstream = await startGatehouse({
-    clients: [
-      client({
-        client_id: 'gatehouse',
-        client_secret: UPSTREAM_SECRET,
-        redirect_uris: [`http://localhost:${port}/federation/acme/callback`],
-        response_types: ['code'],
-        grant_types: ['authorization_code'],
-        trusted: true,
-      }),
-    ],
-    accounts: [nora, { id: 'nw-1002', username: 'bare', password: 'nothing-else-3' }],
-    ...upstreamGiven,
-  })
+  const upstream = await startGatehouse(
+    {
+      clients: [
+        client({
+          client_id: 'gatehouse',
+          client_secret: UPSTREAM_SECRET,
+          redirect_uris: [`http://localhost:${port}/federation/acme/callback`],
+          response_types: ['code'],
+          grant_types: ['authorization_code'],
+          trusted: true,
+        }),
+      ],
+      accounts: [nora, { id: 'nw-1002', username: 'bare', password: 'nothing-else-3' }],
+      ...upstreamGiven,
+    },
+    world.upstreamClock ? { clock: world.upstreamClock } : {},
+  )
   const op = await startGatehouse(
     { identityProviders: [providerOf(upstream.issuer, provider)], ...given },
-    { port, ...world },
+    { port, ...(world.clock && { clock: world.clock }) },
   )
   return { op, upstream }
 }

@@ -127,7 +127,9 @@ const readFirstLine = async (file: FileHandle, path: string): Promise<{ head: Bu
   }
   if (first?.format !== FORMAT) throw new CliError(`${path} is no backup of Gatehouse.`)
   if (first.version !== VERSION)
-    throw new CliError(`${path} has format ${first.version}, this Gatehouse reads ${VERSION}: use the one that wrote it.`)
+    throw new CliError(
+      `${path} has format ${first.version}, this Gatehouse reads ${VERSION}: use the one that wrote it.`,
+    )
   const { key, salt, check } = first
   if (typeof key !== 'string' || typeof salt !== 'string' || typeof check !== 'string')
     throw new CliError(`${path} is damaged: its first line is not complete.`)

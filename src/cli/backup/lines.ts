@@ -3,7 +3,7 @@
  * artifacts, marks, what was redeemed meanwhile, and the end with the counts and a SHA-256 of all lines before it.
  * Documents and bodies stay sealed by the data keys that travel with them. Bytes are base64.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { RingKey } from '#directory/keyring.ts'
 import type { ArtifactRow, DirectoryPiece, Mark, Model } from '#kernel/ports.ts'
 
@@ -30,7 +30,7 @@ export interface End {
 }
 /** One thing that a backup brings. */
 export type Item =
-  | { readonly key: RingKey }
+  | { readonly dataKey: RingKey }
   | DirectoryPiece
   | { readonly model: Model; readonly row: ArtifactRow }
   | Mark
@@ -46,7 +46,7 @@ export const countItem = (counts: Counts, item: Item): void => {
   if ('kind' in item) one(counts.records, item.kind)
   else if ('row' in item) one(counts.artifacts, item.model)
   else if ('event' in item) counts.events += 1
-  else if ('key' in item) counts.keys += 1
+  else if ('dataKey' in item) counts.keys += 1
   else if ('redeemed' in item) counts.redeemed += 1
   else counts.marks += 1
 }
@@ -64,8 +64,7 @@ const written = (members: object): Written =>
 /** The one member of a line and what it holds. */
 export const encodeItem = (item: Item): string => {
   if ('kind' in item) {
-    const { kind, record, revision } = item
-    return JSON.stringify({ record: { kind, revision, ...written(record) } })
+    return JSON.stringify({ record: { kind: item.kind, ...written(item.record) } })
   }
   if ('row' in item) {
     const { revision: _, ...row } = item.row
@@ -82,22 +81,28 @@ const bytesOf = (from: Written, ...names: string[]): Written =>
 
 type Line = { readonly header: Header } | { readonly end: End } | { readonly item: Item }
 
+const itemOf = (item: object): Line => ({ item: item as Item })
+/** An item of one member, with its bytes. */
+const reader =
+  (name: string, ...inBytes: string[]) =>
+  (from: Written): Line =>
+    itemOf({ [name]: { ...from, ...bytesOf(from, ...inBytes) } })
+
 /** How each kind of line is read; what stands in none of them was written by somebody else. */
 const readers: Readonly<Record<string, (from: Written) => Line>> = {
-  header: (from) => ({ header: from as unknown as Header }),
-  end: (from) => ({ end: from as unknown as End }),
-  record: ({ kind, revision, ...record }) =>
-    ({ item: { kind, revision, record: { ...record, ...bytesOf(record, 'doc') } } }) as Line,
-  event: (event) => ({ item: { event } }) as unknown as Line,
+  header: (header) => ({ header: header as unknown as Header }),
+  end: (end) => ({ end: end as unknown as End }),
+  dataKey: reader('dataKey', 'key'),
+  record: ({ kind, ...record }) => itemOf({ kind, record: { ...record, ...bytesOf(record, 'doc') } }),
+  event: reader('event'),
   artifact: ({ model, tags, ...row }) => {
     const inBytes = bytesOf(row, 'key', 'body', 'grant', 'uid', 'userCode')
-    return { item: { model, row: { ...row, ...inBytes, ...(Array.isArray(tags) && { tags: tags.map(bytes) }) } } } as Line
+    return itemOf({ model, row: { ...row, ...inBytes, ...(Array.isArray(tags) && { tags: tags.map(bytes) }) } })
   },
-  key: (key) => ({ item: { key: { ...key, ...bytesOf(key, 'key') } } }) as Line,
-  once: (once) => ({ item: { once: { ...once, ...bytesOf(once, 'key') } } }) as Line,
-  revoked: (revoked) => ({ item: { revoked: { ...revoked, ...bytesOf(revoked, 'grant') } } }) as Line,
-  counter: (counter) => ({ item: { counter: { ...counter, ...bytesOf(counter, 'key') } } }) as Line,
-  redeemed: (redeemed) => ({ item: { redeemed: { ...redeemed, ...bytesOf(redeemed, 'key') } } }) as Line,
+  once: reader('once', 'key'),
+  revoked: reader('revoked', 'grant'),
+  counter: reader('counter', 'key'),
+  redeemed: reader('redeemed', 'key'),
 }
 
 /** Answers undefined for what is no line of a backup. */
@@ -108,7 +113,7 @@ export const decodeLine = (line: string): Line | undefined => {
 
 /** The checksum over all lines before the end. */
 export const createSum = () => {
-  const hash: Hash = createHash('sha256')
+  const hash = createHash('sha256')
   return {
     add: (line: string) => void hash.update(line).update('\n'),
     end: () => hash.digest('hex'),

@@ -15,7 +15,7 @@ import { countItem, createSum, type End, encodeItem, type Header, type Item, noC
 const stays = new Set([keyringKind, restoringKind, 'intent'])
 
 async function* itemsOf({ store, directory, masterKeys }: Stores, since: number): AsyncGenerator<Item> {
-  for (const key of await dataKeys(directory, masterKeys)) yield { key }
+  for (const dataKey of await dataKeys(directory, masterKeys)) yield { dataKey }
   for await (const piece of directory.dump()) if (!('kind' in piece) || !stays.has(piece.kind)) yield piece
   yield* store.scan()
   yield* store.marks()

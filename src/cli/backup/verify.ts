@@ -72,7 +72,7 @@ export const verify = async (file: Locked, path: string): Promise<Summary> => {
     if ('header' in line) header = line.header
     else {
       countItem(counts, line.item)
-      if ('key' in line.item && !('once' in line.item)) trial.add(line.item.key as RingKey)
+      if ('dataKey' in line.item) trial.add(line.item.dataKey)
       trial.try(line.item)
     }
   }

@@ -1,0 +1,188 @@
+/**
+ * The bus between nodes. A message is quick but may be lost with its connection; what is sure is counted: the directory's
+ * epochs, or where none is given, a number for each kind in Redis. Both are looked at all the time.
+ */
+import type { Clock } from '#kernel/clock.ts'
+import type { Log } from '#kernel/log.ts'
+import type { Bus, Directory } from '#kernel/ports.ts'
+import { randomId } from '#kernel/random.ts'
+import { openClient } from './connect.ts'
+import { reasonOf } from './faults.ts'
+import { Keys } from './layout.ts'
+import { Link } from './link.ts'
+import type { Client } from './scripts.ts'
+import { parseAddress } from './url.ts'
+
+/** ms between two looks at the counts; a change must be in force on every node within a second. */
+const POLL = 400
+
+/** What a directory may tell besides the port; without it own changes are told twice. */
+interface OwnChanges {
+  onOwnChange(listener: (kind: string, epoch: number) => void): () => void
+}
+export interface RedisBusOptions {
+  /** Its epochs are the guarantee. */
+  readonly directory?: Directory & Partial<OwnChanges>
+  readonly clock: Clock
+  readonly log: Log
+}
+type Listener = (kind: string, id?: string) => void
+type Counts = Readonly<Record<string, number>>
+interface Message {
+  readonly from: string
+  readonly kind: string
+  readonly id: string
+}
+
+const isMessage = (value: unknown): value is Message =>
+  typeof value === 'object' &&
+  value !== null &&
+  ['from', 'kind', 'id'].every((name) => typeof (value as Record<string, unknown>)[name] === 'string')
+
+const parseMessage = (text: string): Message | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isMessage(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Which changes were told, by their numbers: each change of a kind has one; those that are not ours are foreign. */
+class Told {
+  readonly #told = new Map<string, number>()
+  readonly #own = new Map<string, number[]>()
+  #started = false
+
+  own(kind: string, count: number): void {
+    const own = this.#own.get(kind)
+    if (own) own.push(count)
+    else this.#own.set(kind, [count])
+  }
+
+  /** The kinds that others changed since the last look. Counts that go back are a directory restored from a backup. */
+  foreign(counts: Counts): string[] {
+    const moved = Object.entries(counts).filter(([kind, count]) => {
+      const told = this.#told.get(kind) ?? 0
+      const own = this.#own.get(kind) ?? []
+      const ours = own.filter((number) => number > told && number <= count).length
+      this.#own.set(
+        kind,
+        own.filter((number) => number > count),
+      )
+      this.#told.set(kind, count)
+      return count - told !== ours
+    })
+    const first = !this.#started
+    this.#started = true
+    return first ? [] : moved.map(([kind]) => kind)
+  }
+}
+
+class RedisBus implements Bus {
+  readonly #link: Link
+  readonly #keys: Keys
+  readonly #directory: RedisBusOptions['directory']
+  readonly #log: Log
+  readonly #name = randomId()
+  readonly #told = new Told()
+  readonly #listeners = new Set<Listener>()
+  readonly #stopWatching: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(link: Link, keys: Keys, { directory, log }: RedisBusOptions) {
+    this.#link = link
+    this.#keys = keys
+    this.#directory = directory
+    this.#log = log
+    this.#stopWatching = directory?.onOwnChange?.((kind, epoch) => this.#told.own(kind, epoch))
+  }
+
+  /** Listens; what is counted at this moment counts as told. */
+  async start(client: Client): Promise<void> {
+    client.on('message', (channel: string, text: string) => {
+      const message = channel === this.#keys.channel ? parseMessage(text) : undefined
+      if (message && message.from !== this.#name) this.#tell(message.kind, message.id)
+    })
+    await this.#link.call((until) => this.#link.send(until, () => client.subscribe(this.#keys.channel)))
+    await this.#look()
+    const again = async () => {
+      // Whoever uses the store is told that it is away; what is missed now is seen by the next look that succeeds.
+      await this.#look().catch(() => undefined)
+      if (!this.#closed) this.#timer = setTimeout(again, POLL).unref()
+    }
+    this.#timer = setTimeout(again, POLL).unref()
+  }
+
+  /** Without a directory the count in Redis is the guarantee: then a Fault is thrown when it cannot be written. */
+  async publish(kind: string, id: string): Promise<void> {
+    if (this.#closed) return
+    this.#tell(kind, id)
+    const message = JSON.stringify({ from: this.#name, kind, id } satisfies Message)
+    try {
+      if (!this.#directory) await this.#count(kind)
+      await this.#link.call((until) =>
+        this.#link.send(until, (client) => client.publish(this.#keys.channel, message), false),
+      )
+    } catch (error) {
+      if (!this.#directory) throw error
+      this.#log.warn('bus.unheard', { kind, reason: reasonOf(error) })
+    }
+  }
+
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#stopWatching?.()
+    this.#listeners.clear()
+    await this.#link.close()
+  }
+
+  /** One too many is a look too many, no more: this may be sent twice. */
+  async #count(kind: string): Promise<void> {
+    const count = await this.#link.call((until) =>
+      this.#link.send(until, (client) => client.hincrby(this.#keys.versions, kind, 1)),
+    )
+    this.#told.own(kind, count)
+  }
+
+  async #look(): Promise<void> {
+    for (const kind of this.#told.foreign(await this.#counts())) this.#tell(kind)
+  }
+
+  async #counts(): Promise<Counts> {
+    if (this.#directory) return this.#directory.epoch()
+    const counts = await this.#link.call((until) =>
+      this.#link.send(until, (client) => client.hgetall(this.#keys.versions)),
+    )
+    return Object.fromEntries(Object.entries(counts).map(([kind, count]) => [kind, Number(count)]))
+  }
+
+  #tell(kind: string, id?: string): void {
+    for (const listener of [...this.#listeners]) listener(kind, id)
+  }
+}
+
+/**
+ * @param url as for openRedisArtifacts; a connection of its own
+ * @returns the bus, connected; throws Fault `store.unavailable` (the reason in detail) where it cannot be used
+ */
+export const createRedisBus = async (url: string, options: RedisBusOptions): Promise<Bus> => {
+  const address = parseAddress(url)
+  const connection = await openClient(address, options.log)
+  const link = new Link(connection, address.label, options.log)
+  const bus = new RedisBus(link, new Keys(address.prefix), options)
+  try {
+    await bus.start(connection.client)
+  } catch (error) {
+    await bus.close()
+    throw error
+  }
+  return bus
+}

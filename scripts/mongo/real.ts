@@ -1,0 +1,51 @@
+/** A real mongod where there is one: a replica set of one member on a free loopback port, its files in a temporary folder. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { MongoClient } from 'mongodb'
+import { ServerProcess } from './process.ts'
+
+export const findMongod = (): string | undefined =>
+  process.env.MONGOD ??
+  (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'mongod'))
+    .find((path) => existsSync(path))
+
+/** Until the one member has elected itself. */
+const initiate = async (url: string, host: string): Promise<void> => {
+  const client = await new MongoClient(url, { directConnection: true }).connect()
+  try {
+    const admin = client.db('admin')
+    await admin.command({ replSetInitiate: { _id: 'gatehouse', members: [{ _id: 0, host }] } })
+    while (!(await admin.command({ hello: 1 })).isWritablePrimary) await delay(50)
+  } finally {
+    await client.close()
+  }
+}
+
+export const startMongod = async (program: string): Promise<{ server: ServerProcess; close(): Promise<void> }> => {
+  const data = mkdtempSync(join(tmpdir(), 'gatehouse-mongod-'))
+  const server = await ServerProcess.start((port) => ({
+    program,
+    arguments: ['--dbpath', data, '--port', String(port), '--bind_ip', '127.0.0.1', '--replSet', 'gatehouse'],
+  }))
+  await initiate(server.url, `127.0.0.1:${server.port}`)
+  const close = async () => {
+    await server.close()
+    rmSync(data, { recursive: true, force: true })
+  }
+  return { server, close }
+}
+
+/** What the server says that it is. */
+export const versionOf = async (url: string): Promise<string> => {
+  const client = await new MongoClient(url, { serverSelectionTimeoutMS: 5000 }).connect()
+  try {
+    const { version } = await client.db('admin').command({ buildInfo: 1 })
+    return String(version)
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,71 @@
+/** What the tests of the MongoDB store share: servers, databases of their own, a clock, other processes. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { after, type TestContext } from 'node:test'
+import { type Db, MongoClient } from 'mongodb'
+import { type Clock, systemClock } from '#kernel/clock.ts'
+import { isFault } from '#kernel/faults.ts'
+import { silentLog } from '#kernel/log.ts'
+import { randomToken } from '#kernel/random.ts'
+import { gradeLine, type MongoServer, mongoMissing, openMongoServers } from '../../scripts/mongo.ts'
+
+/** Where there is no server: a loud line here, and no test; with CI set a failure. */
+const missing = await mongoMissing()
+if (missing && process.env.CI) throw new Error(`no MongoDB server: ${missing}`)
+export const servers: readonly MongoServer[] = missing ? [] : await openMongoServers()
+console.log(missing ? `MongoDB store NOT TESTED: ${missing}` : `MongoDB store tested on ${gradeLine(servers)}`)
+after(async () => {
+  for (const server of servers) await server.close()
+})
+
+// Stands still unless moved, so that a case may stand one millisecond before an expiry.
+let now = systemClock.now()
+export const skip = async (ms: number): Promise<void> => {
+  now += ms
+}
+export const clock: Clock = { now: () => now }
+/** The stand-ins are slow: where speed is not what is asked, callers wait longer than in service. */
+export const world = { clock, log: silentLog, waitMs: 20_000 }
+/** As in service. */
+export const hasty = { clock: systemClock, log: silentLog }
+
+export const newDatabase = (server: MongoServer): string =>
+  server.database(`gatehouse_test_${randomToken(9).replaceAll(/[-_]/g, 'x')}`)
+
+/** The database itself, past the store; dropped after the test. */
+export const raw = async (t: TestContext, url: string): Promise<Db> => {
+  const client = await new MongoClient(url, { serverSelectionTimeoutMS: 5000 }).connect()
+  t.after(() => client.close())
+  return client.db()
+}
+
+/** Drops a database on a server that is not thrown away. */
+export const drop = async (url: string): Promise<void> => {
+  const client = await new MongoClient(url).connect()
+  await client.db().dropDatabase()
+  await client.close()
+}
+
+/** Another process at work on a database (mongo-process.ts). */
+export const start = (t: TestContext, task: string, ...rest: string[]): ChildProcess => {
+  const child = fork(new URL('./mongo-process.ts', import.meta.url), [task, ...rest], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return child
+}
+export const message = async (child: ChildProcess): Promise<unknown> => (await once(child, 'message'))[0]
+
+/** Runs a task in several processes that begin together; answers what each said. */
+export const together = async (t: TestContext, count: number, task: string, ...rest: string[]): Promise<unknown[]> => {
+  const children = Array.from({ length: count }, () => start(t, task, ...rest))
+  await Promise.all(children.map(message))
+  const answers = Promise.all(children.map(message))
+  for (const [nth, child] of children.entries()) child.send(String(nth))
+  return answers
+}
+
+export const unavailable =
+  (reason = /./) =>
+  (error: unknown) =>
+    isFault(error, 'store.unavailable') && reason.test(String(error.detail.reason))

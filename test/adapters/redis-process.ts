@@ -1,0 +1,101 @@
+/**
+ * Another process on the same Redis, for redis-processes.test.ts. Started by fork with a task; says `ready` when its store
+ * is open, works when told to, and answers with messages.
+ */
+import { once } from 'node:events'
+import process from 'node:process'
+import { openRedisArtifacts } from '#adapters/redis/index.ts'
+import { systemClock } from '#kernel/clock.ts'
+import { silentLog } from '#kernel/log.ts'
+import { randomToken, sha256 } from '#kernel/random.ts'
+
+const [task, url = ''] = process.argv.slice(2)
+const tell = (message: unknown) => process.send?.(message)
+/** Answers which of the processes this is: '0', '1' … */
+const go = async (): Promise<string> => (await once(process, 'message'))[0]
+
+/** `count` lanes that take the numbers from 0 on in turn, while there is more. */
+const lanes = (count: number, more: (next: number) => boolean, work: (index: number) => Promise<unknown>) => {
+  let next = 0
+  const lane = async () => {
+    while (more(next)) await work(next++)
+  }
+  return Promise.all(Array.from({ length: count }, lane))
+}
+
+const store = await openRedisArtifacts(url, { clock: systemClock, log: silentLog })
+
+/** Ten at once for each number; the second process from the end, so that both win some. */
+const contend = async <T>(work: (i: number) => Promise<T>, winning: T) => {
+  const won: number[] = []
+  tell('ready')
+  const upwards = (await go()) === '0'
+  await lanes(
+    4,
+    (next) => next < 1000,
+    async (nth) => {
+      const i = upwards ? nth : 999 - nth
+      const results = await Promise.all(Array.from({ length: 10 }, () => work(i)))
+      for (const result of results) if (result === winning) won.push(i)
+    },
+  )
+  tell(won)
+}
+
+const tasks: Record<string, () => Promise<void>> = {
+  /** Ten contenders for each of `code 0` … `code 999`; answers the numbers won, each as often as it was won. */
+  async redeem() {
+    await contend((i) => store.redeem('AuthorizationCode', sha256(`code ${i}`), randomToken(), 1), 'won')
+  },
+
+  /** Ten contenders who mark each of `proof 0` … `proof 999`; answers the numbers they were first for. */
+  async mark() {
+    await contend((i) => store.putOnce('Replay', sha256(`proof ${i}`), systemClock.now() + 60_000), true)
+  },
+
+  /**
+   * For a second and a half: puts, drops and redeems few rows again and again, under grants that come and go. Every
+   * grant is dropped once, by one process, while both still issue under it. Answers the names of the dropped ones.
+   */
+  async churn() {
+    const dropped: string[] = []
+    tell('ready')
+    const own = await go()
+    const began = systemClock.now()
+    const age = () => systemClock.now() - began
+    const pick = (count: number) => Math.floor((Number.parseInt(randomToken(3), 36) || 7) % count)
+    const grantAt = (who: number, ms: number) => `grant ${who} ${Math.floor(ms / 100)}`
+    const putOne = () => {
+      const i = pick(12)
+      return store.put('AccessToken', {
+        key: sha256(`row ${i}`),
+        body: Buffer.from(String(i)),
+        expiresAt: systemClock.now() + 600_000,
+        tags: [sha256(`tag ${pick(3)}`)],
+        ...(pick(4) > 0 && { grant: sha256(grantAt(pick(2), age())) }),
+        ...(pick(2) > 0 && { uid: sha256(`uid ${i}`) }),
+      })
+    }
+    const dropOne = async () => {
+      const name = grantAt(Number(own), age() - 100)
+      if (age() < 100 || dropped.includes(name)) return
+      dropped.push(name)
+      await store.dropGrant(sha256(name), systemClock.now() + 600_000)
+    }
+    await lanes(
+      8,
+      () => age() < 1500,
+      (nth) => {
+        if (nth % 20 === 0) return dropOne()
+        if (nth % 5 === 0) return store.drop('AccessToken', sha256(`row ${pick(12)}`))
+        if (nth % 7 === 0) return store.redeem('AccessToken', sha256(`row ${pick(12)}`), randomToken(), 1)
+        return putOne()
+      },
+    )
+    tell(dropped)
+  },
+}
+
+await tasks[task ?? '']?.()
+await store.close()
+process.disconnect?.()
