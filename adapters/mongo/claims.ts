@@ -1,22 +1,22 @@
 /**
- * The first-login race without transactions. The link's own document is the claim: inserted first, unseen, with
- * everything that is needed to complete it. Whoever meets it helps, so that a process that dies half-way is made up for
- * by the next login. The steps, each safe to be done twice:
- *   1. insert the link, pending, with the account's document in it     (`_id` is unique: one claim at a time)
+ * Records that come to be in several steps: one with unique values, and a link together with its account (the first-login
+ * race). No transaction is needed, because the record's own document is the intent: inserted first, unseen, with all that
+ * completes it. Whoever meets it helps, so that a process that dies half-way is made up for by the next caller. Each step
+ * is safe to be done twice:
+ *   1. insert the record, pending, with the account's document in it   (`_id` is unique: one claim at a time)
  *   2. claim the names of both under the claim's token                 (a taken one: give up, as long as undecided)
- *   3. pending.decided: false → true                                   (from here on it only goes forward)
+ *   3. `pending.decided`: false → true                                 (from here on it only goes forward)
  *   4. insert the account                                              (there already: a helper did it)
- *   5. take `pending` away: the link is seen
+ *   5. take `pending` away: the record is seen
  */
 import type { Collection } from 'mongodb'
-import { isFault } from '#kernel/faults.ts'
 import type { Deadline } from './bounded.ts'
 import { isDuplicate } from './faults.ts'
-import type { Names } from './names.ts'
-import type { Held, RecordDocument } from './record-rows.ts'
+import type { Claimed, Names } from './names.ts'
+import type { RecordDocument } from './record-rows.ts'
 
-/** `gone`: somebody else gave the claim up. */
-export type Advanced = 'done' | 'gone' | { readonly conflict: string; readonly completed?: never }
+/** `gone`: somebody else gave it up. */
+export type Advanced = 'done' | 'gone' | { readonly conflict: string }
 
 export class Claims {
   readonly #records: Collection<RecordDocument>
@@ -27,64 +27,71 @@ export class Claims {
     this.#names = names
   }
 
-  /** Completes a claim, or gives it up for a taken value. `link` as it was read, pending. */
-  async advance(link: RecordDocument, deadline: Deadline): Promise<Advanced> {
-    const { _id, claim, pending } = link
+  /** Step 1. False: there is a record with this `_id`, seen or pending. */
+  async begin(record: RecordDocument): Promise<boolean> {
+    return this.#insert(record)
+  }
+
+  /** Steps 2 to 5 of a pending record, by its initiator or a helper. `record` as it was read or inserted. */
+  async advance(record: RecordDocument, deadline: Deadline): Promise<Advanced> {
+    const { _id, claim, pending } = record
     if (!claim || !pending) return 'done'
     if (!pending.decided) {
-      const outcome = await this.#decide(link, pending.account, claim.token, deadline)
+      const outcome = await this.#decide(record, claim.token, deadline)
       if (outcome !== 'decided') return outcome
     }
     deadline.check()
-    try {
-      await this.#records.insertOne(pending.account)
-    } catch (error) {
-      if (!isDuplicate(error)) throw error
-    }
-    await this.#records.updateOne({ _id, 'claim.token': claim.token, 'pending.decided': true }, { $unset: { pending: 1 } })
+    if (pending.account) await this.#insert(pending.account)
+    await this.#records.updateOne(
+      { _id, 'claim.token': claim.token, 'pending.decided': true },
+      { $unset: { pending: 1 } },
+    )
     return 'done'
   }
 
-  async #decide(
-    { _id, unique }: RecordDocument,
-    account: RecordDocument,
-    token: string,
-    deadline: Deadline,
-  ): Promise<Advanced | 'decided'> {
+  async #decide(record: RecordDocument, token: string, deadline: Deadline): Promise<Advanced | 'decided'> {
+    const { _id, pending } = record
     const undecided = { _id, 'claim.token': token, 'pending.decided': false }
-    const { got, conflict } = await this.#claimNames(account, { _id, unique }, deadline)
-    const taken = conflict ?? ((await this.#records.findOne({ _id: account._id })) ? 'id' : undefined)
-    if (taken !== undefined) {
-      const { deletedCount } = await this.#records.deleteOne(undecided)
-      if (deletedCount === 1) {
-        await this.#names.release(got)
-        return { conflict: taken }
-      }
-    } else {
-      deadline.check()
+    const { got, conflict } = await this.#claimNames(record, deadline)
+    const taken = conflict ?? ((await this.#isThere(pending?.account)) ? 'id' : undefined)
+    deadline.check()
+    if (taken === undefined) {
       const { matchedCount } = await this.#records.updateOne(undecided, { $set: { 'pending.decided': true } })
       if (matchedCount === 1) return 'decided'
-    }
-    // Somebody else was quicker: the other way, or the same.
-    const now = await this.#records.findOne({ _id })
-    if (now?.claim?.token !== token) {
+    } else if ((await this.#records.deleteOne(undecided)).deletedCount === 1) {
       await this.#names.release(got)
-      return 'gone'
+      return { conflict: taken }
     }
-    return now.pending ? 'decided' : 'done'
+    // Somebody else was quicker: the same way, or the other.
+    const now = await this.#records.findOne({ _id })
+    if (now?.claim?.token === token) return now.pending ? 'decided' : 'done'
+    await this.#names.release(got)
+    return 'gone'
   }
 
-  async #claimNames(
-    account: RecordDocument,
-    link: { _id: string; unique: readonly Held[] },
-    deadline: Deadline,
-  ): Promise<{ got: Held[]; conflict: string | undefined }> {
-    const got: Held[] = []
-    for (const { _id, unique } of [link, account]) {
-      const claimed = await this.#names.claim(unique, { record: _id, via: link._id }, deadline)
+  async #claimNames(record: RecordDocument, deadline: Deadline): Promise<Claimed> {
+    const help = (other: RecordDocument) => this.advance(other, deadline)
+    const got: Claimed['got'][number][] = []
+    for (const one of [record, record.pending?.account]) {
+      if (!one) continue
+      const claimed = await this.#names.claim(one.unique, { record: one._id, via: record._id }, help, deadline)
       got.push(...claimed.got)
       if (claimed.conflict !== undefined) return { got, conflict: claimed.conflict }
     }
-    return { got, conflict: undefined }
+    return { got }
+  }
+
+  async #isThere(account: RecordDocument | undefined): Promise<boolean> {
+    return account !== undefined && (await this.#records.findOne({ _id: account._id })) !== null
+  }
+
+  async #insert(record: RecordDocument): Promise<boolean> {
+    try {
+      await this.#records.insertOne(record)
+      return true
+    } catch (error) {
+      if (isDuplicate(error)) return false
+      throw error
+    }
   }
 }

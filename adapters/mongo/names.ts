@@ -1,12 +1,10 @@
 /**
- * Unique values without a unique index: a document per value, whose `_id` is the value. A name is held when the record
- * that it points to has it among its own; otherwise it is on its way to that record, or was left behind by a process
- * that died. The latter is told by its age, and taken over by compare-and-swap on the token.
- *
- * Two that want one value: the first to insert the name goes on, the other finds it under way and is refused. A name
- * that is older than GRACE belongs to nobody who still runs: callers wait 2 s, begin no step after that, and one whose
- * step took longer looks whether the name is still its own (`confirm`). Whoever takes a name over looks at the former
- * holder once more afterwards, and gives it back if that has finished meanwhile: of the two at most one has the value.
+ * Unique values without a unique index: a document per value, whose `_id` is the value's hash. Each claim of names has a
+ * token, and the document that is to have them carries that token before the first name is claimed (`pending` of a new
+ * record or a link, `claiming` of one that is replaced). The write that makes the claim good is a compare-and-swap on
+ * that token. So a name whose token no document carries or has can never come to life: it was left behind, and is taken
+ * over by a compare-and-swap on the name. A claim under way is helped where everything needed stands in the document, and
+ * otherwise called off when it is old; clocks decide how soon a left-behind value is free, never who has it.
  */
 import type { Collection } from 'mongodb'
 import type { Clock } from '#kernel/clock.ts'
@@ -14,57 +12,53 @@ import type { Deadline } from './bounded.ts'
 import { isDuplicate } from './faults.ts'
 import type { Held, RecordDocument } from './record-rows.ts'
 
-interface NameDocument {
+export interface NameDocument {
   /** The hash of kind, index and value: `entryOf`. */
   readonly _id: string
-  /** `_id` of the record that wants it or has it. */
-  readonly record: string
   readonly token: string
-  /** When it was claimed, epoch ms. */
-  readonly at: number
-  /** `_id` of the link whose claim it is part of. */
-  readonly via?: string
+  /** `_id` of the record that is to have it. */
+  readonly record: string
+  /** `_id` of the document that carries the token: the same, or the link that the record is claimed with. */
+  readonly via: string
 }
 
-/** Who wants names: `record` for itself, or the claim of the link `via` on its behalf. */
-export interface Claimant {
-  readonly record: string
-  readonly via?: string
-}
 export interface Claimed {
-  /** What this call inserted or took over, to be released if the rest fails. */
+  /** What this call inserted or took over: released if the rest fails. */
   readonly got: readonly Held[]
   /** The index whose value another record has. */
   readonly conflict?: string
 }
 
-const GRACE_MS = 15_000
+/** Longer than a replace can be under way: 2 s, and what clocks differ by. */
+const GRACE_MS = 10_000
+/** Each round that is lost was won by another caller: nobody needs this many. */
 const ROUNDS = 20
 
 export class Names {
   readonly #names: Collection<NameDocument>
   readonly #records: Collection<RecordDocument>
   readonly #clock: Clock
-  readonly #help: (link: RecordDocument) => Promise<unknown>
 
-  /** `help` completes or gives up the claim that a link's document tells of. */
-  constructor(
-    names: Collection<NameDocument>,
-    records: Collection<RecordDocument>,
-    clock: Clock,
-    help: (link: RecordDocument) => Promise<unknown>,
-  ) {
+  constructor(names: Collection<NameDocument>, records: Collection<RecordDocument>, clock: Clock) {
     this.#names = names
     this.#records = records
     this.#clock = clock
-    this.#help = help
   }
 
-  /** All or, after a conflict, what was got until then. */
-  async claim(wanted: readonly Held[], claimant: Claimant, deadline: Deadline): Promise<Claimed> {
+  /**
+   * All or, after a conflict, what was got until then.
+   * @param help completes or gives up the claim that a pending document carries
+   */
+  async claim(
+    wanted: readonly Held[],
+    claimant: { readonly record: string; readonly via: string },
+    help: (pending: RecordDocument) => Promise<unknown>,
+    deadline: Deadline,
+  ): Promise<Claimed> {
     const got: Held[] = []
     for (const held of wanted) {
-      const outcome = await this.#claimOne(held, claimant, deadline)
+      const name = { _id: held.name, token: held.token, ...claimant }
+      const outcome = await this.#claimOne(name, help, deadline)
       if (outcome === 'got') got.push(held)
       if (outcome === 'conflict') return { got, conflict: held.index }
     }
@@ -73,67 +67,49 @@ export class Names {
 
   /** Only with its token: a name that somebody else has by now stays. */
   async release(held: readonly Held[]): Promise<void> {
-    for (const { name, token } of held) await this.#names.deleteOne({ _id: name, token })
+    await Promise.all(held.map(({ name, token }) => this.#names.deleteOne({ _id: name, token })))
   }
 
-  /** Whether all of them are still what they were claimed as. */
-  async confirm(held: readonly Held[]): Promise<boolean> {
-    for (const { name, token } of held) if (!(await this.#names.findOne({ _id: name, token }))) return false
-    return true
-  }
-
-  async #claimOne(held: Held, claimant: Claimant, deadline: Deadline): Promise<'got' | 'had' | 'conflict'> {
-    const { name, token } = held
+  /** `had`: a helper of the same claim got it. */
+  async #claimOne(
+    name: NameDocument,
+    help: (pending: RecordDocument) => Promise<unknown>,
+    deadline: Deadline,
+  ): Promise<'got' | 'had' | 'conflict'> {
     for (let round = 0; round < ROUNDS; round++) {
       deadline.check()
-      if (await this.#insert({ _id: name, token, ...claimant, at: this.#clock.now() })) return 'got'
-      const found = await this.#names.findOne({ _id: name })
+      if (await this.#insert(name)) return 'got'
+      const found = await this.#names.findOne({ _id: name._id })
       if (!found) continue
-      if (found.token === token) {
-        // Another helper of the same claim got it: it is made young again, so that nobody takes it over meanwhile.
-        const { matchedCount } = await this.#names.updateOne({ _id: name, token }, { $set: { at: this.#clock.now() } })
-        if (matchedCount === 1) return 'had'
-        continue
-      }
-      const outcome = await this.#contest(held, found, claimant)
-      if (outcome) return outcome
+      if (found.token === name.token) return 'had'
+      // In this order: what the carrier has completed is in the holder.
+      const carrier = await this.#records.findOne({ _id: found.via })
+      const holder = found.record === found.via ? carrier : await this.#records.findOne({ _id: found.record })
+      if (holder && !holder.pending && has(holder, found)) return 'conflict'
+      if (carrier?.pending && carrier.claim?.token === found.token) await help(carrier)
+      else if (carrier?.claiming?.token === found.token) {
+        if (carrier.claiming.at > this.#clock.now() - GRACE_MS) return 'conflict'
+        await this.#records.updateOne({ _id: carrier._id, 'claiming.token': found.token }, { $unset: { claiming: 1 } })
+      } else if (await this.#takeOver(found, name)) return 'got'
     }
     throw new Error('a name was claimed by others again and again')
   }
 
-  /** Somebody else's name. Undefined: something moved, try again. */
-  async #contest(held: Held, found: NameDocument, claimant: Claimant): Promise<'got' | 'conflict' | undefined> {
-    if (await this.#isHeld(found)) return 'conflict'
-    const link = found.via === undefined ? undefined : await this.#records.findOne({ _id: found.via })
-    if (link?.pending && link.claim?.token === found.token) {
-      await this.#help(link)
-      return undefined
-    }
-    if (found.at > this.#clock.now() - GRACE_MS) return 'conflict'
-    const { name, token } = held
-    const mine = { token, record: claimant.record, at: this.#clock.now() }
-    const via = claimant.via === undefined ? { $unset: { via: 1 as const } } : { $set: { via: claimant.via } }
-    const taken = await this.#names.updateOne({ _id: name, token: found.token }, { ...via, $set: { ...mine, ...via.$set } })
-    if (taken.matchedCount === 0) return undefined
-    if (!(await this.#isHeld(found))) return 'got'
-    const { _id, ...former } = found
-    await this.#names.updateOne({ _id, token }, { $set: former })
-    return 'conflict'
-  }
-
-  /** By a record that everybody sees. */
-  async #isHeld({ _id, record }: NameDocument): Promise<boolean> {
-    const holder = await this.#records.findOne({ _id: record }, { projection: { unique: 1, pending: 1 } })
-    return holder !== null && !holder.pending && holder.unique.some(({ name }) => name === _id)
-  }
-
-  async #insert(document: NameDocument): Promise<boolean> {
+  async #insert(name: NameDocument): Promise<boolean> {
     try {
-      await this.#names.insertOne(document)
+      await this.#names.insertOne(name)
       return true
     } catch (error) {
       if (isDuplicate(error)) return false
       throw error
     }
   }
+
+  async #takeOver(found: NameDocument, { _id, ...mine }: NameDocument): Promise<boolean> {
+    const { matchedCount } = await this.#names.updateOne({ _id, token: found.token }, { $set: mine })
+    return matchedCount === 1
+  }
 }
+
+const has = ({ unique }: RecordDocument, { _id, token }: NameDocument): boolean =>
+  unique.some((held) => held.name === _id && held.token === token)

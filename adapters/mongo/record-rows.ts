@@ -24,15 +24,16 @@ export interface RecordDocument {
   readonly entries: readonly string[]
   /** Whom a link belongs to. */
   readonly owner?: string
-  /** Of a link that was claimed: by which claim, and `_id` of the account that was made with it. */
-  readonly claim?: { readonly token: string; readonly account: string }
-  /** Of a link whose claim is under way: nobody sees it yet. */
+  /** By which claim it came, and `_id` of the account that was made with it. */
+  readonly claim?: { readonly token: string; readonly account?: string }
+  /** The claim is under way: nobody sees the record yet. */
   readonly pending?: {
-    /** Decided: the account's names are held, and whoever comes by completes it. */
+    /** All names are held: it only goes forward, and whoever comes by completes it. */
     readonly decided: boolean
-    readonly accountKind: string
-    readonly account: RecordDocument
+    readonly account?: RecordDocument
   }
+  /** A replace with new unique values is under way; epoch ms. */
+  readonly claiming?: { readonly token: string; readonly at: number }
   /** Of an account that came with a claim: epoch ms. */
   readonly born?: number
 }

@@ -26,7 +26,6 @@ import {
   describe,
   isLive,
   type Keys,
-  name,
   type Place,
   parseFormer,
   parseMeta,
@@ -35,7 +34,7 @@ import {
   type Write,
 } from './layout.ts'
 import type { Link, Until } from './link.ts'
-import { mastersOf, REVOKED, redeemed, STALE, STANDS, STORED } from './scripts.ts'
+import { mastersOf, redeemed, STALE, STANDS, STORED } from './scripts.ts'
 
 type By = 'key' | 'uid' | 'userCode'
 
@@ -198,15 +197,15 @@ export class RedisArtifacts implements ArtifactStore {
       this.#indexes.hold(until, write),
       this.#write(until, write, ifRevision, write.entries.length > 0),
     ])
-    if (!entered && first.code === STORED && !first.former) {
+    if (!entered && first.code === STORED) {
       // The tombstone stood before the entry: a new row goes again. One that stood before is the grant's dropper's.
-      await this.#take(until, write.place, write.name)
+      if (!first.former) await this.#take(until, write.place, write.name)
       return 'revoked'
     }
-    const { code, former } =
-      entered && first.code === STANDS ? await this.#write(until, write, ifRevision, false) : first
-    if (!entered || code !== STORED) {
-      this.#indexes.release([{ place: write.place, former: { ...write.described, write: write.name } }], write)
+    const again = entered && first.code === STANDS
+    const { code, former } = again ? await this.#write(until, write, ifRevision, false) : first
+    if (code !== STORED) {
+      this.#indexes.withdraw(write)
       return entered && code === STALE ? 'stale' : 'revoked'
     }
     await this.#indexes.point(until, write, held, former)

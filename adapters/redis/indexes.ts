@@ -1,6 +1,7 @@
 /** What leads to rows: the indexes of grants and tags, pointers. Read layout.ts and the head of artifacts.ts first. */
 import type { Model } from '#kernel/ports.ts'
 import {
+  type Entry,
   type Former,
   indexTimeToLive,
   type Keys,
@@ -103,15 +104,18 @@ export class Indexes {
         .filter(({ key }) => !stays.has(key))
         .map(({ key }) => ({ key, value: `${place.name} ${former.write}` })),
     )
-    if (entries.length + pointers.length === 0) return
+    this.#remove(entries)
+    if (pointers.length === 0) return
     this.#link.background((until) =>
-      Promise.all([
-        ...[...Map.groupBy(entries, ({ key }) => key)].map(([key, own]) =>
-          this.#link.send(until, (client) => client.zrem(key, ...own.map(({ member }) => member))),
-        ),
-        ...pointers.map(({ key, value }) => this.#link.send(until, (client) => client.gatehouseRelease(key, value))),
-      ]),
+      Promise.all(
+        pointers.map(({ key, value }) => this.#link.send(until, (client) => client.gatehouseRelease(key, value))),
+      ),
     )
+  }
+
+  /** Takes back the entries of a write that did not come about. */
+  withdraw({ entries }: Write): void {
+    this.#remove(entries)
   }
 
   /** Rows that a tag may have, live ones for certain, those that expire first. */
@@ -155,5 +159,16 @@ export class Indexes {
     )
     await this.#link.send(until, (client) => client.zrem(index, ...members))
     return visits.reduce((sum, { live }) => sum + live, 0)
+  }
+
+  #remove(entries: readonly Entry[]): void {
+    if (entries.length === 0) return
+    this.#link.background((until) =>
+      Promise.all(
+        [...Map.groupBy(entries, ({ key }) => key)].map(([key, own]) =>
+          this.#link.send(until, (client) => client.zrem(key, ...own.map(({ member }) => member))),
+        ),
+      ),
+    )
   }
 }

@@ -66,7 +66,6 @@ export interface Write {
   /** `<consumedAt>:`, or ''. */
   readonly consumed: string
   readonly grant: Buffer | ''
-  readonly described: Described
   readonly entries: readonly Entry[]
   readonly pointers: readonly Pointer[]
 }

@@ -80,11 +80,14 @@ export const startDemo = async (
   writeFileSync(file, JSON.stringify(configuration))
   const child = spawn(executable, ['serve', '--demo', '--config', file], { cwd: folder, stdio: 'pipe' })
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  const kill = () => void child.kill('SIGKILL')
+  // Nothing is left behind when this process ends before it closes the demo.
+  process.once('exit', kill)
   const said: string[] = []
   child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text))
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string) => {
-      child.kill('SIGKILL')
+      kill()
       reject(new Error(`${why}\n${said.join('\n')}`))
     }
     const timer = setTimeout(fail, START_MS, 'the demo is not ready')
@@ -105,6 +108,7 @@ export const startDemo = async (
     async close() {
       child.kill('SIGTERM')
       const code = await exit
+      process.off('exit', kill)
       rmSync(folder, { recursive: true, force: true })
       return code
     },

@@ -125,7 +125,8 @@ export const backUp = (shell: Shell, path: string, flags: Flags): Promise<number
 
 const reasons = {
   old: 'the backup is more than an hour old, and what was revoked since would be valid again',
-  'not-empty': 'what was ended since the backup would be valid again, and what was not is there',
+  'not-empty':
+    'the stores were not empty, what is still valid is in them, and what was ended since would be valid again',
 } as const
 
 const tell = (io: Io, path: string, { records, artifacts, conflicts, left }: Report) => {
