@@ -1,10 +1,12 @@
-/** The audit trail: one document per event, whose `_id` sorts by the event's time and then by the order of calls. */
+/** The audit trail: one document per event, in the order of the events' times and then of the calls. */
 import type { Collection } from 'mongodb'
 import type { AuditEvent } from '#kernel/ports.ts'
 import { randomToken } from '#kernel/random.ts'
 
 export interface AuditDocument {
   readonly _id: string
+  /** Equal to `_id`, for indexes that end with it. */
+  readonly place: string
   readonly at: number
   readonly type: string
   readonly account?: string
@@ -26,7 +28,15 @@ const SLICE = 500
 const time = (at: number): string => Math.max(0, Math.floor(at)).toString(36).padStart(9, '0')
 const members = ['account', 'client', 'provider', 'reference'] as const
 
-const toFields = ({ at, type, account, client, provider, reference, detail }: AuditEvent): Omit<AuditDocument, '_id'> => ({
+const toFields = ({
+  at,
+  type,
+  account,
+  client,
+  provider,
+  reference,
+  detail,
+}: AuditEvent): Omit<AuditDocument, '_id' | 'place'> => ({
   at,
   type,
   account,
@@ -52,23 +62,23 @@ export class Audit {
 
   async append(event: AuditEvent): Promise<void> {
     this.#calls = (this.#calls + 1) % 36 ** 5
-    const _id = time(event.at) + this.#calls.toString(36).padStart(5, '0') + randomToken(6)
-    await this.#events.insertOne({ _id, ...toFields(event) })
+    const place = time(event.at) + this.#calls.toString(36).padStart(5, '0') + randomToken(6)
+    await this.#events.insertOne({ _id: place, place, ...toFields(event) })
   }
 
   /** Looks first; two that restore the same event at the same moment may both add it. */
   async appendUnlessThere(event: AuditEvent): Promise<void> {
     const wanted = JSON.stringify(toFields(event))
     const sameTime = { _id: { $gte: time(event.at), $lt: time(event.at + 1) } }
-    for await (const { _id, ...fields } of this.#events.find(sameTime))
-      if (JSON.stringify(toFields(toEvent({ _id, ...fields }))) === wanted) return
+    for await (const document of this.#events.find(sameTime))
+      if (JSON.stringify(toFields(toEvent(document))) === wanted) return
     await this.append(event)
   }
 
   /** The newest first. */
   async find({ limit, ...query }: AuditQuery): Promise<AuditEvent[]> {
     const asked = Object.entries(query).filter(([, value]) => value !== undefined)
-    const found = this.#events.find(Object.fromEntries(asked), { sort: { _id: -1 }, limit, batchSize: limit })
+    const found = this.#events.find(Object.fromEntries(asked), { sort: { place: -1 }, limit, batchSize: limit })
     return (await found.toArray()).map(toEvent)
   }
 

@@ -11,9 +11,10 @@
  */
 import type { Collection } from 'mongodb'
 import type { Deadline } from './bounded.ts'
+import type { Epochs } from './epochs.ts'
 import { isDuplicate } from './faults.ts'
-import type { Claimed, Names } from './names.ts'
-import type { RecordDocument } from './record-rows.ts'
+import { type Claimed, type Names, ROUNDS } from './names.ts'
+import { kindOf, type RecordDocument } from './record-rows.ts'
 
 /** `gone`: somebody else gave it up. */
 export type Advanced = 'done' | 'gone' | { readonly conflict: string }
@@ -21,31 +22,45 @@ export type Advanced = 'done' | 'gone' | { readonly conflict: string }
 export class Claims {
   readonly #records: Collection<RecordDocument>
   readonly #names: Names
+  readonly #epochs: Epochs
 
-  constructor(records: Collection<RecordDocument>, names: Names) {
+  constructor(records: Collection<RecordDocument>, names: Names, epochs: Epochs) {
     this.#records = records
     this.#names = names
+    this.#epochs = epochs
   }
 
-  /** Step 1. False: there is a record with this `_id`, seen or pending. */
-  async begin(record: RecordDocument): Promise<boolean> {
-    return this.#insert(record)
+  /** Step 1, after helping whoever is at it already. False: there is a record with this `_id`. */
+  async begin(record: RecordDocument, deadline: Deadline): Promise<boolean> {
+    for (let round = 0; round < ROUNDS; round++) {
+      deadline.check()
+      if (await this.#insert(record)) return true
+      const other = await this.#records.findOne({ _id: record._id })
+      if (other && !other.pending) return false
+      if (other) await this.advance(other, deadline)
+    }
+    throw new Error('a record was begun and given up by others again and again')
   }
 
   /** Steps 2 to 5 of a pending record, by its initiator or a helper. `record` as it was read or inserted. */
   async advance(record: RecordDocument, deadline: Deadline): Promise<Advanced> {
     const { _id, claim, pending } = record
     if (!claim || !pending) return 'done'
-    if (!pending.decided) {
-      const outcome = await this.#decide(record, claim.token, deadline)
-      if (outcome !== 'decided') return outcome
+    const accountKind = pending.account && kindOf(pending.account._id)
+    const kinds = accountKind === undefined ? [kindOf(_id)] : [kindOf(_id), accountKind]
+    const opening = await this.#epochs.open(kinds, accountKind)
+    const outcome = pending.decided ? 'decided' : await this.#decide(record, claim.token, deadline)
+    if (outcome !== 'decided') {
+      await this.#epochs.close(opening, [])
+      return outcome
     }
     deadline.check()
     if (pending.account) await this.#insert(pending.account)
-    await this.#records.updateOne(
+    const { matchedCount } = await this.#records.updateOne(
       { _id, 'claim.token': claim.token, 'pending.decided': true },
       { $unset: { pending: 1 } },
     )
+    await this.#epochs.close(opening, matchedCount === 1 ? kinds : [])
     return 'done'
   }
 

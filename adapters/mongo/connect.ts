@@ -9,6 +9,7 @@ import type { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { type Deadline, monotonic, within } from './bounded.ts'
 import { isPassing, toFault, unavailable } from './faults.ts'
+import { watch } from './watch.ts'
 
 /** What a store is opened with. */
 export interface World {
@@ -87,9 +88,12 @@ export class Connection {
   readonly #waitMs: number
   readonly #late: () => Fault
   readonly #pending = new Set<Promise<unknown>>()
+  readonly #stops = new Set<() => void>()
+  readonly #log: Log
   #closed = false
 
-  private constructor(client: MongoClient, name: string, waitMs: number) {
+  private constructor(client: MongoClient, name: string, waitMs: number, log: Log) {
+    this.#log = log
     this.#client = client
     this.path = `mongodb://${client.options.hosts.join(',') || client.options.srvHost || ''}/${name}`
     this.db = client.db(name, { readPreference: 'primary', writeConcern: { w: 'majority', journal: true } })
@@ -99,12 +103,12 @@ export class Connection {
 
   /** Throws Fault `store.unavailable`, the reason in detail. */
   static async open(url: string, world: World): Promise<Connection> {
-    return Connection.#open(url, world.waitMs ?? WAIT_MS)
+    return Connection.#open(url, world.waitMs ?? WAIT_MS, world.log)
   }
 
   /** A second connection for work that takes as long as it takes, closed afterwards. */
-  static async patiently<T>(url: string, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const connection = await Connection.#open(url, PATIENT_MS)
+  static async patiently<T>(url: string, log: Log, work: (connection: Connection) => Promise<T>): Promise<T> {
+    const connection = await Connection.#open(url, PATIENT_MS, log)
     try {
       return await work(connection)
     } finally {
@@ -112,9 +116,9 @@ export class Connection {
     }
   }
 
-  static async #open(url: string, waitMs: number): Promise<Connection> {
+  static async #open(url: string, waitMs: number, log: Log): Promise<Connection> {
     const { client, name } = createClient(url, waitMs)
-    const connection = new Connection(client, name, waitMs)
+    const connection = new Connection(client, name, waitMs, log)
     try {
       await within(OPEN_MS + WAIT_MS, connection.#late, () => reach(client, name))
       return connection
@@ -138,6 +142,16 @@ export class Connection {
     }
   }
 
+  /** Calls `listener` when a collection changes, where the server can tell; answers the function that ends it. */
+  watch(collection: string, listener: () => void): () => void {
+    const stop = watch(this.db.collection(collection), listener, this.#log)
+    this.#stops.add(stop)
+    return () => {
+      this.#stops.delete(stop)
+      stop()
+    }
+  }
+
   async ping(): Promise<void> {
     await this.run(() => this.db.command({ ping: 1 }))
   }
@@ -146,6 +160,7 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    for (const stop of this.#stops) stop()
     await Promise.allSettled(this.#pending)
     await within(WAIT_MS, this.#late, () => this.#client.close()).catch(() => {})
   }

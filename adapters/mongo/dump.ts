@@ -22,7 +22,10 @@ export interface Sources {
   readonly clock: Clock
 }
 
-async function* slices({ connection, records }: Sources, ids: { $gt: string; $lt?: string }): AsyncGenerator<RecordDocument> {
+async function* slices(
+  { connection, records }: Sources,
+  ids: { $gt: string; $lt?: string },
+): AsyncGenerator<RecordDocument> {
   for (let after = ids.$gt, last: RecordDocument | undefined; ; after = last._id) {
     const filter: Filter<RecordDocument> = { _id: { ...ids, $gt: after }, pending: { $exists: false } }
     const found = await connection.run(() =>

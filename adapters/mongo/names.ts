@@ -32,7 +32,7 @@ export interface Claimed {
 /** Longer than a replace can be under way: 2 s, and what clocks differ by. */
 const GRACE_MS = 10_000
 /** Each round that is lost was won by another caller: nobody needs this many. */
-const ROUNDS = 20
+export const ROUNDS = 20
 
 export class Names {
   readonly #names: Collection<NameDocument>

@@ -17,6 +17,8 @@ export interface Held {
 
 export interface RecordDocument {
   readonly _id: string
+  /** Once more: records with one entry are in its order in the index. */
+  readonly id: string
   readonly doc: Uint8Array
   readonly revision: number
   readonly unique: readonly Held[]
@@ -42,8 +44,6 @@ export interface RecordDocument {
 const prefix = (kind: string): string => `${encodeURIComponent(kind)}:`
 export const recordId = (kind: string, id: string): string => prefix(kind) + id
 export const kindOf = (_id: string): string => decodeURIComponent(_id.slice(0, _id.indexOf(':')))
-export const idOf = (_id: string): string => _id.slice(_id.indexOf(':') + 1)
-
 /** The `_id`s of a kind after one of them; a semicolon is what follows a colon. */
 export const range = (kind: string, after = ''): { $gt: string; $lt: string } => ({
   $gt: recordId(kind, after),
@@ -61,7 +61,10 @@ export const heldBy = (kind: string, { unique = {} }: StoredRecord, token: strin
 /** A link that was not claimed but created belongs to the account in its index. */
 const ownerOf = ({ index }: StoredRecord): string | undefined => index?.account?.[0]
 
-/** What a create and a replace write alike. The document's bytes are copied: the caller's are its own again. */
+/** The caller's bytes are its own again. */
+export const copyOf = (record: StoredRecord): StoredRecord => ({ ...record, doc: Buffer.from(record.doc) })
+
+/** What a create and a replace write alike. */
 export const fieldsOf = (
   kind: string,
   record: StoredRecord,
@@ -70,7 +73,7 @@ export const fieldsOf = (
   const index = Object.entries(record.index ?? {}).map(([name, values]) => ({ index: name, values: [...values] }))
   const plain = index.flatMap(({ index: name, values }) => values.map((value) => entryOf(kind, name, value)))
   return {
-    doc: Buffer.from(record.doc),
+    doc: record.doc,
     unique: [...held],
     index,
     entries: [...new Set([...held.map(({ name }) => name), ...plain])],
@@ -80,18 +83,18 @@ export const fieldsOf = (
 
 export const toDocument = (kind: string, record: StoredRecord, held: readonly Held[]): RecordDocument => ({
   _id: recordId(kind, record.id),
+  id: record.id,
   revision: 1,
   ...fieldsOf(kind, record, held),
 })
 
-export const toRecord = ({ _id, doc, revision }: RecordDocument): VersionedRecord => ({ id: idOf(_id), doc, revision })
+export const toRecord = ({ id, doc, revision }: RecordDocument): VersionedRecord => ({ id, doc, revision })
 
 /** Names are data here: `__proto__` is one like any other. */
-export const toPiece = ({ _id, doc, revision, unique, index }: RecordDocument): DirectoryPiece => ({
+export const toPiece = ({ _id, id, doc, unique, index }: RecordDocument): DirectoryPiece => ({
   kind: kindOf(_id),
-  revision,
   record: {
-    id: idOf(_id),
+    id,
     doc,
     ...(unique.length > 0 && { unique: Object.fromEntries(unique.map((held) => [held.index, held.value])) }),
     ...(index.length > 0 && { index: Object.fromEntries(index.map((one) => [one.index, one.values])) }),

@@ -69,13 +69,13 @@ export const directorySchema: Schema = {
   name: 'directory',
   steps: [
     async (db) => {
-      await db.collection('records').createIndexes([index('entries', { entries: 1, _id: 1 }, { sparse: true })])
+      await db.collection('records').createIndexes([index('entries', { entries: 1, id: 1 })])
       await db
         .collection('audit')
         .createIndexes([
-          index('type', { type: 1, _id: -1 }),
-          index('account', { account: 1, _id: -1 }),
-          index('reference', { reference: 1, _id: -1 }),
+          index('type', { type: 1, place: -1 }),
+          index('account', { account: 1, place: -1 }),
+          index('reference', { reference: 1, place: -1 }),
         ])
     },
   ],
@@ -144,6 +144,6 @@ export const prepare = async (url: string, connection: Connection, schema: Schem
     if (monotonic() > until)
       throw unavailable(connection.path, 'another node migrates the schema and does not come to an end')
     if (meta.lease.until > world.clock.now()) await delay(100)
-    else await Connection.patiently(url, (patient) => patient.run(() => migrate(patient, schema, world)))
+    else await Connection.patiently(url, world.log, (patient) => patient.run(() => migrate(patient, schema, world)))
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Limits on guessing: wrong secrets are counted per account and per network in the artifact store, so that all nodes
+ * Limits on guessing: wrong secrets are counted per account and network, per account, and per network, in the artifact store, so that all nodes
  * share them. Right ones cost nothing. HAZARDS 2: never a bucket per spelling of a name or of an IPv6 address.
  */
 import { isIP } from 'node:net'
@@ -9,7 +9,10 @@ import { sha256 } from '#kernel/random.ts'
 
 /** Milliseconds; windows begin at multiples of it. */
 const WINDOW = 15 * 60_000
-const PER_ACCOUNT = 10
+/** Wrong secrets for one account from one network: a stranger elsewhere must not be able to lock the owner out. */
+const PER_PAIR = 10
+/** For one account from everywhere, against guessing from many networks at once. */
+const PER_ACCOUNT = 100
 const PER_NETWORK = 100
 
 /** Who guesses whom: one bucket for all spellings. An IPv6 subscriber has a /64. */
@@ -44,17 +47,22 @@ export const createAttempts = (
   store: ArtifactStore,
   clock: Clock,
   kind: string,
-  { perAccount = PER_ACCOUNT, perNetwork = PER_NETWORK } = {},
+  { perPair = PER_PAIR, perAccount = PER_ACCOUNT, perNetwork = PER_NETWORK } = {},
 ): Attempts => {
   const buckets = ({ account, address }: { account: string; address: string }) => {
     const start = Math.floor(clock.now() / WINDOW)
+    const network = networkOf(address)
     const bucket = (scope: string, name: string, most: number) => ({
       key: sha256(`attempts ${kind} ${scope} ${start} ${name}`),
       most,
     })
     return {
       end: (start + 1) * WINDOW,
-      all: [bucket('account', account, perAccount), bucket('network', networkOf(address), perNetwork)],
+      all: [
+        bucket('pair', JSON.stringify([account, network]), perPair),
+        bucket('account', account, perAccount),
+        bucket('network', network, perNetwork),
+      ],
     }
   }
   return {

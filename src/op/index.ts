@@ -13,7 +13,7 @@ import type { ArtifactStore, Engine as EnginePort } from '#kernel/ports.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
-import { POLICY } from './clients.ts'
+import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
 import { createPages } from './pages.ts'
@@ -55,8 +55,6 @@ export interface Op {
   readonly middleware: Middleware
   /** Builds anew from the records as they are now. Throws when that fails; what is in force stays. */
   reload(): Promise<void>
-  /** For closed registration. @param seconds how long it may be used */
-  issueInitialAccessToken(seconds: number): Promise<string>
   close(): Promise<void>
 }
 
@@ -73,11 +71,12 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   }
   const secrets = await readSecrets(settings, records.keys)
   const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
+  const guardSecrets = createSecretGuard(options.store, clock)
   const engine = createEnginePort({ ...options, names: secrets.names, instance: current })
   const pages = createPages({ ...options.presentation, ...engine, trace: options.trace })
 
   swap = await createSwap({
-    build: () => createInstance({ options, secrets, grace, pages }),
+    build: () => createInstance({ options, secrets, grace, pages, guardSecrets }),
     nextChange: () => records.keys.nextChange(),
     clock,
     log,
@@ -93,10 +92,6 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
     engine,
     middleware: createServe({ settings, instance: current, grace, openRegistration: secrets.openRegistration }),
     reload,
-    async issueInitialAccessToken(seconds) {
-      const { InitialAccessToken } = current().engine
-      return new InitialAccessToken({ policies: [POLICY], expiresIn: seconds }).save()
-    },
     async close() {
       forget()
       await close()

@@ -62,6 +62,8 @@ export interface InstanceParts {
   readonly secrets: Secrets
   readonly grace: RefreshGrace
   readonly pages: Pages
+  /** Limits guesses at client secrets. */
+  readonly guardSecrets: (engine: Engine) => void
 }
 
 /** What the records add to the settings. */
@@ -113,7 +115,7 @@ const createSeams = ({ options, secrets, grace }: InstanceParts, acrs: AcrTable)
     unique: translated((issuer, jti, exp) => store.putOnce('ReplayDetection', sha256(`${issuer} ${jti}`), exp * 1000)),
     entersRegistration(value) {
       if (typeof initialAccessToken === 'string') return sameSecret(value, initialAccessToken)
-      return !initialAccessToken && sameSecret(value, secrets.openRegistration)
+      return sameSecret(value, secrets.openRegistration)
     },
     registrationPolicies: [POLICY],
     acr: (ctx, actual) => reportedAcr(acrs, ctx, actual),
@@ -153,6 +155,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   })
   const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs))
   listen(engine, options)
+  parts.guardSecrets(engine)
   return { engine, documents: await createDocuments(engine), kept: adapters.kept }
 }
 

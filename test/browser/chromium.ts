@@ -2,8 +2,7 @@
  * Debian's Chromium for the tests of this folder. Every page it opens is watched: what its policy blocks, its scripts
  * throw or its server refuses ends up in `complaints`, which a test expects to stay empty.
  */
-import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync } from 'node:fs'
 import { after, before } from 'node:test'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
@@ -75,19 +74,4 @@ export const openBrowser = (): Visitor => {
     const complaints = watch(context)
     return { context, complaints, page: await context.newPage() }
   }
-}
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-/** In-page code is text here: scripts/screenshots.ts uses this folder too, and its types know no DOM. */
-const RUN_AXE = `(async () => {
-  const values = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-  const found = await axe.run(document, { runOnly: { type: 'tag', values }, rules: { 'target-size': { enabled: true } } })
-  return found.violations.map(({ id, nodes }) =>
-    id + ': ' + nodes.map(({ html, any }) => html.slice(0, 200) + ' ' + any.map(({ message }) => message).join(' ')).join(' | '))
-})()`
-
-/** Each rule of WCAG 2.2 AA or good practice that the page breaks, with the elements. */
-export const violations = async (page: Page): Promise<string[]> => {
-  if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe)
-  return page.evaluate<string[]>(RUN_AXE)
 }

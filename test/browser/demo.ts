@@ -87,6 +87,7 @@ export const startDemo = async (
   child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text))
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string) => {
+      clearTimeout(timer)
       kill()
       reject(new Error(`${why}\n${said.join('\n')}`))
     }

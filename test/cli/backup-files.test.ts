@@ -35,7 +35,7 @@ test('without a passphrase the master key locks, an older one still opens', asyn
   assert.equal(exported.out, (await here.run(['export', '--secrets'])).out, exported.err)
 })
 
-test('a foreign, damaged, cut or wrongly opened file is refused in one line, and nothing is written', async (t) => {
+test('a foreign, damaged or cut file is refused in one line, and nothing is written', async (t) => {
   const here = await openShell(t, { masterKey: MASTER })
   const there = await openShell(t, { masterKey: MASTER })
   await fill(here)

@@ -137,6 +137,8 @@ const answer = async (house: House, interaction: Interaction): Promise<string> =
 export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<House> => {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-engine-'))
   const { server, port } = await reserve()
+  // A house that does not open must not keep the test's process alive.
+  server.unref()
   const issuer = `http://localhost:${port}`
   const settings = parseSettings(issuer, given.settings ?? {})
   const clock = systemClock

@@ -373,6 +373,21 @@ describe('what certification tries', () => {
     assert.deepEqual([wrong.status, ((await wrong.json()) as Record<string, string>).error], [401, 'invalid_client'])
   })
 
+  test('guessing a client secret is limited, and only for the one who guesses', async () => {
+    const other = await startGatehouse({ trustProxy: ['127.0.0.0/8'] })
+    const ask = (secret: string, from: string) =>
+      fetch(`${other.issuer}/token`, {
+        method: 'POST',
+        headers: { authorization: basicAuth('web', secret), 'x-forwarded-for': from },
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      })
+    for (let guess = 0; guess < 10; guess++) assert.equal((await ask(`guess-${guess}`, '203.0.113.7')).status, 401)
+    const limited = await ask(SECRET, '203.0.113.7')
+    assert.equal(limited.status, 429)
+    assert.ok(Number(limited.headers.get('retry-after')) > 0)
+    assert.equal((await ask(SECRET, '198.51.100.9')).status, 200)
+  })
+
   test('refresh, introspection and revocation', async () => {
     const browser = fresh()
     const login = await browser.open(authorizationUrl(op.issuer, { scope: 'openid offline_access', prompt: 'consent' }))
