@@ -128,7 +128,7 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
     parts.add(() => records.close())
     const { audit, settled } = createAudit(directory, log, clock)
     parts.add(settled)
-    const trace = createTrace(store, sealer, clock)
+    const trace = createTrace(store, sealer, clock, undefined, (cause) => log.error('trace.lost', { cause }))
     parts.add(() => trace.close())
     const box = createBox({ store, sealer, clock })
     return { store, directory, bus, sealer, box, records, trace, audit, close: parts.close }

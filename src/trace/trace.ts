@@ -34,9 +34,17 @@ export const referenceOf = (correlation: string): string =>
 const KEEP_MS = 14 * 24 * 3_600_000
 const DELAY_MS = 500
 const MOST_STEPS = 200
+/** Logins whose steps wait in memory, while a store is away. */
+const MOST_LOGINS = 10_000
 
-/** @param keep how long traces stay, ms */
-export const createTrace = (store: ArtifactStore, sealer: Sealer, clock: Clock, keep = KEEP_MS): Trace => {
+/** @param keep how long traces stay, ms @param lost told when steps could not be written; they are tried again with the next */
+export const createTrace = (
+  store: ArtifactStore,
+  sealer: Sealer,
+  clock: Clock,
+  keep = KEEP_MS,
+  lost: (cause: unknown) => void = () => undefined,
+): Trace => {
   const gathered = new Map<string, TraceStep[]>()
   let timer: NodeJS.Timeout | undefined
 
@@ -47,7 +55,14 @@ export const createTrace = (store: ArtifactStore, sealer: Sealer, clock: Clock, 
     const key = sha256(randomId())
     const tag = sha256(`trace ${reference}`)
     const body = sealer.seal(JSON.stringify(steps), `Trace:${key.toString('base64url')}`)
-    await store.put('Trace', { key, body, tags: [tag], expiresAt: clock.now() + keep })
+    try {
+      await store.put('Trace', { key, body, tags: [tag], expiresAt: clock.now() + keep })
+    } catch (error) {
+      // Kept for the next time; MOST_STEPS bounds what a store that stays away can pile up.
+      const since = gathered.get(reference) ?? []
+      gathered.set(reference, [...steps, ...since].slice(0, MOST_STEPS))
+      throw error
+    }
   }
   const flush = async (reference?: string) => {
     const references = reference === undefined ? [...gathered.keys()] : [reference]
@@ -57,7 +72,7 @@ export const createTrace = (store: ArtifactStore, sealer: Sealer, clock: Clock, 
     timer ??= setTimeout(() => {
       timer = undefined
       // A trace that cannot be written must not break the login it describes.
-      flush().catch(() => undefined)
+      flush().catch(lost)
     }, DELAY_MS).unref()
   }
 
@@ -67,6 +82,8 @@ export const createTrace = (store: ArtifactStore, sealer: Sealer, clock: Clock, 
       if (steps.length < MOST_STEPS)
         steps.push({ at: clock.now(), step, ...(detail && { detail: redact(detail) as Record<string, unknown> }) })
       gathered.set(reference, steps)
+      const [oldest] = gathered.keys()
+      if (gathered.size > MOST_LOGINS && oldest !== undefined) gathered.delete(oldest)
       later()
     },
     flush,
@@ -84,7 +101,7 @@ export const createTrace = (store: ArtifactStore, sealer: Sealer, clock: Clock, 
     },
     async close() {
       clearTimeout(timer)
-      await flush()
+      await flush().catch(lost)
     },
   }
 }

@@ -2,6 +2,7 @@
  * Another process on the same Redis, for redis-processes.test.ts. Started by fork with a task; says `ready` when its store
  * is open, works when told to, and answers with messages.
  */
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import process from 'node:process'
 import { openRedisArtifacts } from '#adapters/redis/index.ts'
@@ -10,6 +11,7 @@ import { silentLog } from '#kernel/log.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
 
 const [task, url = ''] = process.argv.slice(2)
+const body = Buffer.from('body')
 const tell = (message: unknown) => process.send?.(message)
 /** Answers which of the processes this is: '0', '1' … */
 const go = async (): Promise<string> => (await once(process, 'message'))[0]
@@ -54,45 +56,42 @@ const tasks: Record<string, () => Promise<void>> = {
   },
 
   /**
-   * For a second and a half: puts, drops and redeems few rows again and again, under grants that come and go. Every
-   * grant is dropped once, by one process, while both still issue under it. Answers the names of the dropped ones.
+   * For a second and a half: puts, drops and redeems few rows again and again, and puts new ones, under grants that last
+   * 30 ms each. Every grant is dropped once, by one process, in the midst of that. Answers the names of the dropped ones.
    */
   async churn() {
-    const dropped: string[] = []
+    const dropped = new Set<string>()
     tell('ready')
     const own = await go()
     const began = systemClock.now()
     const age = () => systemClock.now() - began
-    const pick = (count: number) => Math.floor((Number.parseInt(randomToken(3), 36) || 7) % count)
-    const grantAt = (who: number, ms: number) => `grant ${who} ${Math.floor(ms / 100)}`
-    const putOne = () => {
-      const i = pick(12)
-      return store.put('AccessToken', {
-        key: sha256(`row ${i}`),
-        body: Buffer.from(String(i)),
-        expiresAt: systemClock.now() + 600_000,
-        tags: [sha256(`tag ${pick(3)}`)],
-        ...(pick(4) > 0 && { grant: sha256(grantAt(pick(2), age())) }),
-        ...(pick(2) > 0 && { uid: sha256(`uid ${i}`) }),
-      })
+    const pick = (count: number) => randomInt(count)
+    const grantNow = (who: number | string) => `grant ${who} ${Math.floor(age() / 30)}`
+    const expiresAt = began + 600_000
+    const grantOrNone = () => (pick(4) > 0 ? { grant: sha256(grantNow(pick(2))) } : {})
+    const putKnown = () => {
+      const i = pick(8)
+      const found = { tags: [sha256(`tag ${pick(3)}`)], ...(pick(2) > 0 && { uid: sha256(`uid ${i}`) }) }
+      return store.put('AccessToken', { key: sha256(`row ${i}`), body, expiresAt, ...found, ...grantOrNone() })
     }
+    const putNew = () => store.put('AccessToken', { key: sha256(randomToken()), body, expiresAt, ...grantOrNone() })
     const dropOne = async () => {
-      const name = grantAt(Number(own), age() - 100)
-      if (age() < 100 || dropped.includes(name)) return
-      dropped.push(name)
-      await store.dropGrant(sha256(name), systemClock.now() + 600_000)
+      const name = grantNow(own)
+      if (dropped.has(name) || pick(3) > 0) return
+      dropped.add(name)
+      await store.dropGrant(sha256(name), expiresAt)
     }
     await lanes(
-      8,
+      12,
       () => age() < 1500,
       (nth) => {
-        if (nth % 20 === 0) return dropOne()
-        if (nth % 5 === 0) return store.drop('AccessToken', sha256(`row ${pick(12)}`))
-        if (nth % 7 === 0) return store.redeem('AccessToken', sha256(`row ${pick(12)}`), randomToken(), 1)
-        return putOne()
+        if (nth % 6 === 0) return dropOne()
+        if (nth % 6 === 1) return store.drop('AccessToken', sha256(`row ${pick(8)}`))
+        if (nth % 11 === 0) return store.redeem('AccessToken', sha256(`row ${pick(8)}`), randomToken(), 1)
+        return nth % 2 === 0 ? putNew() : putKnown()
       },
     )
-    tell(dropped)
+    tell([...dropped])
   },
 }
 

@@ -1,6 +1,7 @@
 /**
  * Every page of the gallery in every look: axe finds nothing in light and dark, on a desktop and on a phone; nothing is
- * wider than the smallest phone; the tab key reaches everything, in order, and is seen; nothing moves for those who asked for that; high-contrast colours keep the edges.
+ * wider than the smallest phone; the tab key reaches everything, in order, and one sees where; nothing moves for those
+ * who asked for that; high-contrast colours keep the edges.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -24,8 +25,8 @@ const smallest = { width: 320, height: 568 }
 
 const assertFits = async (page: Page, what: string): Promise<void> => {
   const wide = await page.evaluate<string[]>(`document.documentElement.scrollWidth <= innerWidth ? [] :
-    [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-      .map((one) => one.outerHTML.slice(0, 120))`)
+    ['to ' + document.documentElement.scrollWidth, ...[...document.querySelectorAll('body *')]
+      .filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 120))]`)
   assert.deepEqual(wide, [], `${what} is too wide`)
 }
 

@@ -27,7 +27,7 @@ const reply = (requestId: number, document: Readonly<Record<string, unknown>>): 
   return message
 }
 
-export class Proxy {
+export class Middleman {
   readonly #server: Server
   readonly #port: number
   readonly #sockets = new Set<Socket>()
@@ -42,10 +42,14 @@ export class Proxy {
   }
 
   /** `judge` sees every command but the driver's own chatter. Closed after the test. */
-  static async open(t: TestContext, port: number, judge: (name: string, command: Command) => Verdict): Promise<Proxy> {
+  static async open(
+    t: TestContext,
+    port: number,
+    judge: (name: string, command: Command) => Verdict,
+  ): Promise<Middleman> {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const proxy = new Proxy(server, port, judge)
+    const proxy = new Middleman(server, port, judge)
     t.after(() => {
       proxy.cut()
       server.close()
