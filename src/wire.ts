@@ -28,6 +28,7 @@ import { type Clock, systemClock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import { createOutbound } from '#kernel/outbound.ts'
 import type { ArtifactStore, Bus, Directory } from '#kernel/ports.ts'
+import type { IdentityProvider } from '#kernel/records/provider.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { openMethods } from '#methods/index.ts'
 import { hashPassword } from '#methods/password.ts'
@@ -156,6 +157,62 @@ const homeRoute = (issuer: string, view: ReturnType<typeof createPresentation>['
   run: (ctx) => view(ctx, 'home', { issuer }),
 })
 
+type Closer = ReturnType<typeof closer>
+
+/** Pages, and the record of why one of them was an error. */
+const openPresentation = async ({ settings }: Loaded, { records, trace }: House, log: Log) =>
+  createPresentation({
+    issuer: settings.issuer,
+    i18n: settings.i18n,
+    csrfKey: await records.keys.secret('forms'),
+    log,
+    record: async (reference, failure) => {
+      trace.add(reference, 'failed', { fault: failure.code, status: failure.status, ...failure.detail })
+      await trace.flush(reference)
+    },
+  })
+
+/** Everything that answers requests, built over an open house. */
+const openRooms = async (loaded: Loaded, house: House, { log, clock = systemClock }: World, parts: Closer) => {
+  const { settings } = loaded
+  const { issuer, lifetimes, discovery } = settings
+  const { store, records, box } = house
+  const outbound = createOutbound({ egress: settings.egress, clock, log })
+  parts.add(outbound.close)
+  const presentation = await openPresentation(loaded, house, log)
+  const methods = openMethods(settings.methods, { accounts: records.accounts, store, clock })
+  const logins = settings.logins.default
+  const planner = createPlanner({ records, methods, logins, discovery, inbound: settings.inbound.enabled })
+  const open = (provider: IdentityProvider) => openConnector(provider, { clock, fetch: outbound.fetch })
+  const federation = createFederation({ records, box, clock, issuer, open, lifetime: lifetimes.interaction })
+  parts.add(federation.close)
+  const op = await createOp({
+    ...house,
+    settings,
+    clock,
+    log,
+    fetch: outbound.fetch,
+    methods: [...methods.keys()],
+    presentation,
+    passive: planner.passive,
+    byDefaults: planner.byDefaults,
+  })
+  parts.add(op.close)
+  const routes = interactionRoutes({
+    ...house,
+    ...presentation,
+    engine: op.engine,
+    clock,
+    federation,
+    methods,
+    plan: planner,
+    provisioning: createProvisioning({ records, builtIn: builtInMappings, defaultName: defaultMappingName }),
+    upstreams: createUpstreamSessions({ box, lifetime: lifetimes.session }),
+    lifetime: lifetimes.interaction,
+  })
+  return { outbound, presentation, planner, op, routes }
+}
+
 /** Starts a server. Throws what `openHouse` throws, and Error when the address is taken. */
 export const start = async (loaded: Loaded, world: World): Promise<Running> => {
   const { log, clock = systemClock } = world
@@ -165,74 +222,13 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
   const parts = closer()
   parts.add(house.close)
   try {
-    const { store, records, box, sealer, trace, audit } = house
-    const outbound = createOutbound({ egress: settings.egress, clock, log })
-    parts.add(outbound.close)
-    const presentation = createPresentation({
-      issuer,
-      i18n: settings.i18n,
-      csrfKey: await records.keys.secret('forms'),
-      log,
-      record: async (reference, failure) => {
-        trace.add(reference, 'failed', { fault: failure.code, status: failure.status, ...failure.detail })
-        await trace.flush(reference)
-      },
-    })
-    const methods = openMethods(settings.methods, { accounts: records.accounts, store, clock })
-    const planner = createPlanner({
-      records,
-      methods,
-      logins: settings.logins.default,
-      discovery: settings.discovery,
-      inbound: settings.inbound.enabled,
-    })
-    const federation = createFederation({
-      records,
-      box,
-      clock,
-      issuer,
-      open: (provider) => openConnector(provider, { clock, fetch: outbound.fetch }),
-      lifetime: settings.lifetimes.interaction,
-    })
-    parts.add(federation.close)
-    const op = await createOp({
-      settings,
-      records,
-      store,
-      sealer,
-      box,
-      clock,
-      log,
-      trace,
-      audit,
-      fetch: outbound.fetch,
-      methods: [...methods.keys()],
-      presentation,
-      passive: planner.passive,
-      byDefaults: planner.byDefaults,
-    })
-    parts.add(op.close)
+    const { outbound, presentation, planner, op, routes } = await openRooms(loaded, house, world, parts)
     const entrance = createEntrance({ issuer, parameter: settings.discovery.preselectParameter, planner })
-    const routes = interactionRoutes({
-      engine: op.engine,
-      records,
-      box,
-      clock,
-      view: presentation.view,
-      messages: presentation.messages,
-      trace,
-      audit,
-      federation,
-      methods,
-      plan: planner,
-      provisioning: createProvisioning({ records, builtIn: builtInMappings, defaultName: defaultMappingName }),
-      upstreams: createUpstreamSessions({ box, lifetime: settings.lifetimes.session }),
-      lifetime: settings.lifetimes.interaction,
-    })
     let listener: Listener | undefined
     const ready = async () => {
-      await Promise.all([store.ready(), house.directory.ready()])
+      await Promise.all([house.store.ready(), house.directory.ready()])
     }
+    const health = healthRoutes(ready, () => listener?.draining() ?? false)
     const app = createApp({
       issuer,
       trustProxy: settings.trustProxy,
@@ -240,13 +236,9 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
       clock,
       log,
       presentation,
-      routes: [
-        homeRoute(issuer, presentation.view),
-        ...healthRoutes(ready, () => listener?.draining() ?? false),
-        ...routes,
-      ],
+      routes: [homeRoute(issuer, presentation.view), ...health, ...routes],
       before: [entrance.byPath],
-      providerHosts: { hosts: await providerHosts(records), answer: entrance.byHost },
+      providerHosts: { hosts: await providerHosts(house.records), answer: entrance.byHost },
       engine: op.middleware,
     })
     listener = await listen(app.callback(), { ...settings.listen, tls: tlsOf(settings), log })
