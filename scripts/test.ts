@@ -37,6 +37,8 @@ interface Result {
 }
 
 const inCi = Boolean(process.env.CI)
+/** Most of a test file's time is loading the server. */
+const compileCache = process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules/.cache/gatehouse')
 const total = { passed: 0, failed: 0, skipped: 0 }
 const scratch = mkdtempSync(join(tmpdir(), 'gatehouse-test-'))
 const running = new Set<() => void>()
@@ -77,7 +79,12 @@ const runFile = (file: string, limitMs: number): Promise<void> =>
         join(root, file),
       ],
       // Its own process group, so that what it started is killed with it.
-      { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...variables } },
+      {
+        cwd: root,
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...variables, NODE_COMPILE_CACHE: compileCache },
+      },
     )
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

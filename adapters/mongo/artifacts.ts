@@ -78,6 +78,7 @@ export class MongoArtifacts implements ArtifactStore {
   }
 
   async findTagged(model: Model, tag: Uint8Array, limit = 1000): Promise<ArtifactRow[]> {
+    if (limit < 1) return []
     const filter = { tags: scoped(model, tag), expires: { $gt: this.#clock.now() } }
     const found = await this.#connection.run(() =>
       this.#documents.find(filter, { sort: { born: 1 }, limit, batchSize: limit }).toArray(),
@@ -140,6 +141,7 @@ export class MongoArtifacts implements ArtifactStore {
   /** Drops rows of dropped grants once more where that is due, then expired documents of every sort. */
   async sweep(limit: number): Promise<number> {
     await this.#connection.run(() => this.#dropDueGrants())
+    if (limit < 1) return 0
     return this.#connection.run(async (deadline) => {
       const expired = { expires: { $lte: this.#clock.now() } }
       const found = await this.#documents.find(expired, { projection: { _id: 1 }, limit, batchSize: limit }).toArray()

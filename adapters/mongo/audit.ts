@@ -77,6 +77,7 @@ export class Audit {
 
   /** The newest first. */
   async find({ limit, ...query }: AuditQuery): Promise<AuditEvent[]> {
+    if (limit < 1) return []
     const asked = Object.entries(query).filter(([, value]) => value !== undefined)
     const found = this.#events.find(Object.fromEntries(asked), { sort: { place: -1 }, limit, batchSize: limit })
     return (await found.toArray()).map(toEvent)

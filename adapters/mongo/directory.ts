@@ -182,6 +182,8 @@ export class MongoDirectory implements Directory {
   }
 
   async #page(filter: Filter<RecordDocument>, sort: Sort, limit: number): Promise<VersionedRecord[]> {
+    // To the server no limit is what 0 means.
+    if (limit < 1) return []
     const found = await this.#connection.run(() =>
       this.#records.find({ ...filter, ...SEEN }, { sort, limit, batchSize: limit }).toArray(),
     )

@@ -44,6 +44,7 @@ export interface ArtifactStore {
   put(model: Model, row: ArtifactRow, options?: { ifRevision?: number }): Promise<PutResult>
   /** True for the first caller of (model, key) until `expiresAt`, false for everyone after: replay markers, one-time proofs. */
   putOnce(model: Model, key: Uint8Array, expiresAt: number): Promise<boolean>
+  /** The look-ups that the row was put with (uid, userCode, tags) may be left out; `scan` has them. */
   get(model: Model, by: 'key' | 'uid' | 'userCode', value: Uint8Array): Promise<ArtifactRow | undefined>
   /** Live rows that carry the tag, oldest first, at most `limit` (default 1,000). */
   findTagged(model: Model, tag: Uint8Array, limit?: number): Promise<ArtifactRow[]>
