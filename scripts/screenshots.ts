@@ -14,7 +14,7 @@ import { root } from './tree.ts'
 const folder = join(root, 'docs/images')
 const sizes: Readonly<Record<string, BrowserContextOptions>> = {
   desktop: { viewport: { width: 1280, height: 800 } },
-  phone: { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
+  phone: { viewport: { width: 390, height: 780 }, deviceScaleFactor: 1.5, hasTouch: true, isMobile: true },
 }
 const themes = ['light', 'dark'] as const
 /** Shown by the README under their own names. */

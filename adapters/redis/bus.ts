@@ -15,6 +15,8 @@ import { parseAddress } from './url.ts'
 
 /** ms between two looks at the counts; a change must be in force on every node within a second. */
 const POLL = 400
+/** Every so many looks it is made sure that messages come. */
+const LISTEN_EVERY = 12
 
 /** What a directory may tell besides the port; without it own changes are told twice. */
 interface OwnChanges {
@@ -101,18 +103,28 @@ class RedisBus implements Bus {
 
   /** Listens; what is counted at this moment counts as told. */
   async start(client: Client): Promise<void> {
+    const listen = () => this.#link.call((until) => this.#link.send(until, () => client.subscribe(this.#keys.channel)))
     client.on('message', (channel: string, text: string) => {
       const message = channel === this.#keys.channel ? parseMessage(text) : undefined
       if (message && message.from !== this.#name) this.#tell(message.kind, message.id)
     })
-    await this.#link.call((until) => this.#link.send(until, () => client.subscribe(this.#keys.channel)))
+    await listen()
     await this.#look()
-    const again = async () => {
-      // Whoever uses the store is told that it is away; what is missed now is seen by the next look that succeeds.
+    let heard = true
+    client.on('close', () => {
+      heard = false
+    })
+    const again = async (nth: number) => {
+      // Whoever uses the stores is told that one is away; what is missed now is seen by the next look that succeeds.
       await this.#look().catch(() => undefined)
-      if (!this.#closed) this.#timer = setTimeout(again, POLL).unref()
+      if (!heard || nth % LISTEN_EVERY === 0)
+        heard = await listen().then(
+          () => true,
+          () => false,
+        )
+      if (!this.#closed) this.#timer = setTimeout(again, POLL, nth + 1).unref()
     }
-    this.#timer = setTimeout(again, POLL).unref()
+    this.#timer = setTimeout(again, POLL, 1).unref()
   }
 
   /** Without a directory the count in Redis is the guarantee: then a Fault is thrown when it cannot be written. */

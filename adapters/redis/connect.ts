@@ -41,6 +41,8 @@ const common = ({ username, password, tls }: Address) =>
     socketTimeout: 2500,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // As above, for the bus: it subscribes again by itself.
+    autoResubscribe: false,
     maxLoadingRetryTime: 250,
     keepAlive: 5000,
     connectionName: 'gatehouse',
@@ -62,9 +64,10 @@ const createRedis = (address: Address, phase: Phase): Redis => {
     sentinelPassword: sentinel.password,
     sentinelCommandTimeout: 500,
     sentinelRetryStrategy: retryStrategy,
-    // A sentinel that was away is asked again for news of failovers.
-    sentinelReconnectStrategy: () => 2000,
+    // News of failovers come quicker than their signs. A sentinel that was lost is not listened to again before the next
+    // connection: ioredis would end this process when that failed (the promise of its subscription has no owner).
     failoverDetector: true,
+    sentinelReconnectStrategy: () => null,
     ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
   })
 }

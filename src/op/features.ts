@@ -44,7 +44,9 @@ const mayIntrospect =
   (isAlive: FeatureParts['isAlive']): AllowedPolicy =>
   async (ctx, client, token) => {
     if (client.clientAuthMethod === 'none' && token.clientId !== client.clientId) return false
-    const owner = token.clientId === undefined ? undefined : await ctx.oidc.provider.Client.find(token.clientId)
+    if (token.clientId === undefined) return false
+    const own = token.clientId === client.clientId
+    const owner = own ? client : await ctx.oidc.provider.Client.find(token.clientId)
     const accountId = 'accountId' in token ? token.accountId : undefined
     return owner !== undefined && (accountId === undefined || (await isAlive(accountId)))
   }

@@ -5,7 +5,7 @@ import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { startRedisCluster } from '../../scripts/redis.ts'
 import { redisRaces } from './redis-races.ts'
-import { clock, emptyAt, missing, shared, skip, world } from './redis-world.ts'
+import { clock, emptyAt, excused, missing, shared, skip, world } from './redis-world.ts'
 
 const service = shared(startRedisCluster)
 
@@ -14,9 +14,7 @@ describe('redis cluster', { skip: missing }, () => {
     open: async () => openRedisArtifacts(emptyAt(await service()), world),
     clock,
     skip: async (ms) => skip(ms),
-    excused: {
-      'a sweep takes expired rows only, and at most as many as it may': 'Redis removes expired keys by itself',
-    },
+    excused,
   })
   redisRaces(service)
 })

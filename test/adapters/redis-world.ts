@@ -1,8 +1,10 @@
 /** What the tests of the Redis store share: servers, a clock, stores under prefixes of their own, other processes. */
+import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import process from 'node:process'
 import { after, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
@@ -22,6 +24,11 @@ export const clock: Clock = { now: () => now }
 export const world = { clock, log: silentLog }
 export const body = Buffer.from('body')
 export const key = sha256('a')
+
+/** Cases of the store's contract that are not for Redis. */
+export const excused = {
+  'a sweep takes expired rows only, and at most as many as it may': 'Redis removes expired keys by itself',
+}
 
 /** A service that is started by the first who asks and closed after the last test of the file. */
 export const shared = (start: () => Promise<RedisService>): (() => Promise<RedisService>) => {
@@ -60,6 +67,15 @@ export const together = async (t: TestContext, task: string, url: string): Promi
   const answers = Promise.all(children.map(message))
   for (const [nth, child] of children.entries()) child.send(String(nth))
   return answers
+}
+
+/** Looks again and again until it is so. */
+export const until = async (fits: () => boolean | Promise<boolean>, ms = 5000): Promise<void> => {
+  const late = AbortSignal.timeout(ms)
+  while (!(await fits())) {
+    assert.ok(!late.aborted, `not within ${ms} ms`)
+    await delay(10)
+  }
 }
 
 export const unavailable = (reason: RegExp) => (error: unknown) =>

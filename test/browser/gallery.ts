@@ -178,6 +178,12 @@ const party: readonly Stop[] = [
     },
   },
   {
+    name: 'fragment',
+    open: async (page, demo) => {
+      await page.goto(`${demo.party}/callback`)
+    },
+  },
+  {
     name: 'party-logged-out',
     id: 'page-logged-out',
     open: async (page, demo) => {
