@@ -105,7 +105,7 @@ class OwnProcess implements RedisProcess {
     this.#child = child
     await until('start', async () => {
       if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`)
-      return (await this.ask('PING')).startsWith('+PONG')
+      return /^(\+PONG|-NOAUTH)/.test(await this.ask('PING'))
     })
   }
 

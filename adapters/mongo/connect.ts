@@ -49,9 +49,15 @@ const optionsFor = (url: string, waitMs: number): MongoClientOptions => {
 const INVALID =
   'the address is not a valid MongoDB URL: mongodb://user:password@host:port/database, with special characters in user and password percent-encoded'
 
-/** The client and the name of the database. Throws Fault; the driver's own message only where it repeats no URL. */
+/** Whether a message of the driver's repeats anything that stands before the options of the URL. */
+const repeats = (message: string, url: string): boolean => {
+  const pieces = url.replace(/^[^/]*\/\/|\?.*$/gs, '').split(/[:@/,]/)
+  return pieces.some((piece) => piece !== '' && message.includes(piece))
+}
+
+/** The client and the name of the database. Throws Fault; the driver's own message only where it tells no secret. */
 const createClient = (url: string, waitMs: number): { client: MongoClient; name: string } => {
-  const shape = /^mongodb(?:\+srv)?:\/\/[^/?]+(?:\/([^?/]*))?(?:\?.*)?$/i.exec(url)
+  const shape = /^mongodb(?:\+srv)?:\/\/[^/?]+(?:\/([^/?]*))?(?:\?.*)?$/i.exec(url)
   if (!shape) throw unavailable('mongodb', INVALID)
   try {
     return {
@@ -59,10 +65,9 @@ const createClient = (url: string, waitMs: number): { client: MongoClient; name:
       name: decodeURIComponent(shape[1] || DEFAULT_DATABASE),
     }
   } catch (cause) {
+    // Not kept as a cause: its message may hold the password.
     const message = cause instanceof Error ? cause.message : ''
-    const tells = message !== '' && !/[@/]/.test(message)
-    // The driver's message may hold the whole URL: it is not kept as a cause either.
-    throw unavailable('mongodb', tells ? `the address is not a valid MongoDB URL: ${message}` : INVALID)
+    throw unavailable('mongodb', repeats(message, url) ? INVALID : `the address is not a valid MongoDB URL: ${message}`)
   }
 }
 

@@ -91,6 +91,7 @@ class RedisBus implements Bus {
   readonly #listeners = new Set<Listener>()
   readonly #stopWatching: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
+  #ears: 'deaf' | 'opening' | 'open' = 'deaf'
   #closed = false
 
   constructor(link: Link, keys: Keys, { directory, log }: RedisBusOptions) {
@@ -103,25 +104,20 @@ class RedisBus implements Bus {
 
   /** Listens; what is counted at this moment counts as told. */
   async start(client: Client): Promise<void> {
-    const listen = () => this.#link.call((until) => this.#link.send(until, () => client.subscribe(this.#keys.channel)))
     client.on('message', (channel: string, text: string) => {
       const message = channel === this.#keys.channel ? parseMessage(text) : undefined
       if (message && message.from !== this.#name) this.#tell(message.kind, message.id)
     })
-    await listen()
-    await this.#look()
-    let heard = true
     client.on('close', () => {
-      heard = false
+      this.#ears = 'deaf'
     })
+    await this.#listen()
+    await this.#look()
     const again = async (nth: number) => {
+      if (this.#ears === 'deaf' || (nth % LISTEN_EVERY === 0 && this.#ears !== 'opening'))
+        this.#listen().catch(() => undefined)
       // Whoever uses the stores is told that one is away; what is missed now is seen by the next look that succeeds.
       await this.#look().catch(() => undefined)
-      if (!heard || nth % LISTEN_EVERY === 0)
-        heard = await listen().then(
-          () => true,
-          () => false,
-        )
       if (!this.#closed) this.#timer = setTimeout(again, POLL, nth + 1).unref()
     }
     this.#timer = setTimeout(again, POLL, 1).unref()
@@ -162,6 +158,18 @@ class RedisBus implements Bus {
       this.#link.send(until, (client) => client.hincrby(this.#keys.versions, kind, 1)),
     )
     this.#told.own(kind, count)
+  }
+
+  /** Subscribing twice is once. */
+  async #listen(): Promise<void> {
+    this.#ears = 'opening'
+    try {
+      await this.#link.call((until) => this.#link.send(until, (client) => client.subscribe(this.#keys.channel)))
+      this.#ears = 'open'
+    } catch (error) {
+      this.#ears = 'deaf'
+      throw error
+    }
   }
 
   async #look(): Promise<void> {

@@ -51,12 +51,13 @@ const decode = (text: string): string => {
   }
 }
 
+/** A wrong host is not repeated: of an address with a bare "/" in the password it would be the password. */
 const parseHost = (text: string, port: number): Host => {
   const [, six, four, given] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   const host = six ?? four
   const found = given === undefined ? port : Number(given)
   if (host === undefined || found < 1 || found > 65_535)
-    throw wrong(`"${text}" is no host or host:port (a password with "@", "/" or "?" must be percent-encoded)`)
+    throw wrong('what follows "://" is no host or host:port (in a password, "@", "/" and "?" must be percent-encoded)')
   return { host, port: found }
 }
 

@@ -1,7 +1,9 @@
 /** A database server as a process of ours: started, killed, frozen and started again on the same port. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const HOST = '127.0.0.1'
@@ -82,9 +84,13 @@ export class ServerProcess {
     await gone
   }
 
-  /** Stops it from running while its connections stay. */
-  freeze(): void {
-    this.#child?.kill('SIGSTOP')
+  /** Stops it from running while its connections stay; answers when every thread of it stands still. */
+  async freeze(): Promise<void> {
+    const child = this.#child
+    if (!child?.kill('SIGSTOP')) return
+    const threads = `/proc/${child.pid}/task`
+    const stands = (thread: string) => /\) [Tt] /.test(readFileSync(join(threads, thread, 'stat'), 'utf8'))
+    while (existsSync(threads) && !readdirSync(threads).every(stands)) await delay(1)
   }
 
   thaw(): void {

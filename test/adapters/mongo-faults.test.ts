@@ -44,7 +44,7 @@ const allRefused = async ({ artifacts, directory }: Stores): Promise<void> => {
     directory.epoch(),
     directory.ready(),
   ]
-  for (const call of calls) await assert.rejects(call, unavailable())
+  await Promise.all(calls.map((call) => assert.rejects(call, unavailable())))
   assert.ok(performance.now() - began < PATIENCE, `${performance.now() - began} ms`)
 }
 
@@ -74,7 +74,7 @@ for (const server of servers) {
       const bus = createMongoBus({ directory })
       t.after(() => bus.close())
       await artifacts.put('AuthorizationCode', { key: sha256('code'), body })
-      ours.freeze()
+      await ours.freeze()
       t.after(() => ours.thaw())
       await allRefused(both)
       await allRefused(both)
