@@ -34,7 +34,7 @@ const networkReasons: Record<string, string> = {
   EHOSTUNREACH: 'there is no way to the host (EHOSTUNREACH)',
   ENETUNREACH: 'there is no way to the host (ENETUNREACH)',
   ETIMEDOUT: 'the host does not answer (ETIMEDOUT)',
-  ECONNRESET: 'the server closed the connection; does it need tls=true? (ECONNRESET)',
+  ECONNRESET: 'the server closed the connection; do both sides use TLS, or neither (tls=true)?',
   EPROTO: 'the server does not speak TLS at this port (EPROTO)',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the server does not speak TLS at this port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the server does not speak TLS at this port',
@@ -69,7 +69,7 @@ const networkReason = (errors: readonly Error[]): string | undefined => {
   if (errors.some((error) => error instanceof MongoNetworkTimeoutError || /timed out/.test(error.message)))
     return 'it did not answer in time'
   if (errors.some((error) => /connection .* closed/.test(error.message)))
-    return 'the server closed the connection; does it need tls=true?'
+    return 'the server closed the connection; do both sides use TLS, or neither (tls=true)?'
   return undefined
 }
 

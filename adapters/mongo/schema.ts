@@ -7,7 +7,7 @@ import type { Collection, Db, IndexDescription } from 'mongodb'
 import { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { randomId } from '#kernel/random.ts'
-import { monotonic } from './bounded.ts'
+import { monotonic, within } from './bounded.ts'
 import { Connection, type World } from './connect.ts'
 import { isDuplicate, isRefusal, unavailable } from './faults.ts'
 
@@ -24,6 +24,7 @@ interface Meta {
 }
 
 const LEASE_MS = 30_000
+const RELEASE_MS = 2000
 /** How long a node waits for another one that migrates. */
 const WAIT_MS = 60_000
 
@@ -127,9 +128,12 @@ const migrate = async (connection: Connection, schema: Schema, { clock, log }: W
     }
   } finally {
     clearInterval(renewing)
-    await metas
-      .updateOne({ _id: schema.name, 'lease.by': by }, { $set: { lease: { by: '', until: 0 } } })
-      .catch(() => {})
+    // Where this fails the lease ends by itself.
+    const release = () =>
+      metas.updateOne({ _id: schema.name, 'lease.by': by }, { $set: { lease: { by: '', until: 0 } } })
+    await within(RELEASE_MS, () => unavailable(connection.path, 'the lease was not given back'), release).catch(
+      () => {},
+    )
   }
 }
 

@@ -4,9 +4,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { type Fault, isFault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { checkServers } from './check.ts'
-import { reasonOf, unavailable } from './faults.ts'
+import { outcomeOf, reasonOf, unavailable } from './faults.ts'
 import { PATIENCE } from './link.ts'
 import { type Client, defineScripts } from './scripts.ts'
 import type { Address } from './url.ts'
@@ -39,6 +40,8 @@ const common = ({ username, password, tls }: Address) =>
     connectTimeout: 1000,
     commandTimeout: PATIENCE,
     socketTimeout: 2500,
+    // A server that does not even close a connection is left without it.
+    disconnectTimeout: 200,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     // As above, for the bus: it subscribes again by itself.
@@ -92,6 +95,30 @@ export interface Connection {
   close(): void
 }
 
+/** A Cluster client keeps to itself why a node cannot be reached: a plain one says it. */
+const causeOf = async (address: Address, error: unknown): Promise<unknown> => {
+  if (address.mode !== 'cluster' || outcomeOf(error) === 'refused') return error
+  const phase: Phase = { opening: true, closed: false }
+  const client = createRedis({ ...address, mode: 'alone' }, phase)
+  let trouble: unknown
+  client.on('error', (one) => {
+    trouble ??= one
+  })
+  await client.connect().catch(() => undefined)
+  client.disconnect()
+  return trouble ?? error
+}
+
+const refusalOf = async (address: Address, error: unknown): Promise<Fault> => {
+  if (isFault(error)) return error
+  const cause = await causeOf(address, error)
+  const reason = reasonOf(cause)
+  const secure = address.tls !== undefined
+  const doubt = secure ? /does not answer/.test(reason) : /was closed/.test(reason)
+  const hint = secure ? ' (does it speak TLS? If not, write redis in place of rediss)' : ' (does it want TLS: rediss?)'
+  return unavailable(address.label, `${address.label}: ${reason}${doubt ? hint : ''}`, cause)
+}
+
 /** Connects, checks the servers and defines the scripts. Throws Fault `store.unavailable` (the reason in detail). */
 export const openClient = async (address: Address, log: Log): Promise<Connection> => {
   const phase: Phase = { opening: true, closed: false }
@@ -120,8 +147,7 @@ export const openClient = async (address: Address, log: Log): Promise<Connection
     await Promise.race([limit, checkServers(client, address, log)])
   } catch (error) {
     close()
-    const cause = trouble ?? error
-    throw unavailable(address.label, `${address.label}: ${reasonOf(cause)}`, cause)
+    throw await refusalOf(address, trouble ?? error)
   } finally {
     limit.catch(() => undefined)
     late.abort()

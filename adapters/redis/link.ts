@@ -18,6 +18,16 @@ const monotonic = (): number => performance.now()
 /** The end of one call's patience, `performance.now()`. */
 export type Until = number
 
+/** Out of any pipeline: ioredis follows a Cluster's redirections of a single command only. */
+const alone = <T>(client: Client, command: (client: Client) => Promise<T>): Promise<T> => {
+  client.options.enableAutoPipelining = false
+  try {
+    return command(client)
+  } finally {
+    client.options.enableAutoPipelining = true
+  }
+}
+
 export class Link {
   readonly label: string
   readonly #client: Client
@@ -79,9 +89,10 @@ export class Link {
    * have been, if it is `repeatable`: a second execution then changes nothing and answers the same.
    */
   async send<T>(until: Until, command: (client: Client) => Promise<T>, repeatable = true): Promise<T> {
+    let issue = command
     for (let pause = FIRST_PAUSE; ; pause *= 2) {
       try {
-        return await command(this.#client)
+        return await issue(this.#client)
       } catch (error) {
         const outcome = outcomeOf(error)
         const hopeless = outcome === 'refused' || (outcome === 'unknown' && !repeatable) || this.#isLost()
@@ -89,6 +100,7 @@ export class Link {
       }
       if (this.#client instanceof Cluster) this.#client.refreshSlotsCache()
       await delay(pause)
+      issue = (client) => alone(client, command)
     }
   }
 
