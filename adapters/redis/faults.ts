@@ -40,7 +40,7 @@ const codeOf = (error: unknown): string =>
 export const outcomeOf = (error: unknown): Outcome => {
   const message = messageOf(error)
   // ioredis looks up the slot's node before it sends; during a failover there may be none.
-  if (error instanceof TypeError) return 'untouched'
+  if (error instanceof TypeError && message.includes("reading 'join'")) return 'untouched'
   if (untouched.some((pattern) => pattern.test(message))) return 'untouched'
   return unknown.some((pattern) => pattern.test(message)) || codes.includes(codeOf(error)) ? 'unknown' : 'refused'
 }
