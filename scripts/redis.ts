@@ -137,6 +137,7 @@ class Group {
   readonly #all: OwnProcess[] = []
   readonly #leave = () => {
     for (const one of this.#all) void one.kill()
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   constructor() {

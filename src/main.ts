@@ -6,6 +6,10 @@ import { createLog, silentLog } from '#kernel/log.ts'
 import { startWithDemo } from './demo.ts'
 import { openHouse, openStores, type Running, start } from './wire.ts'
 
+// oidc-provider makes its errors before it knows whether they are needed, three for each userinfo request; the depth of
+// their stacks is a tenth of what such a request costs.
+Error.stackTraceLimit = 4
+
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
 const told = (): Promise<void> =>
   new Promise((resolve) => {

@@ -25,7 +25,7 @@ const WAIT_MS = 1900
 /** A server that just starts, or a slow network, is given this long at the opening. */
 const OPEN_MS = 6000
 /** For work that a lease guards, not a caller's patience: building an index over many documents. */
-const PATIENT_MS = 3_600_000
+const PATIENT_MS = 600_000
 /** However patient: a server that cannot be reached for so long is not there. */
 const REACH_MS = 10_000
 const DEFAULT_DATABASE = 'gatehouse'
@@ -35,7 +35,7 @@ const defaultsFor = (waitMs: number): MongoClientOptions => ({
   appName: 'gatehouse',
   serverSelectionTimeoutMS: Math.min(waitMs * 0.8, REACH_MS),
   connectTimeoutMS: Math.min(waitMs * 0.8, REACH_MS),
-  waitQueueTimeoutMS: waitMs * 0.8,
+  waitQueueTimeoutMS: Math.min(waitMs * 0.8, REACH_MS),
   // After the caller's patience: frees the connection of an operation that was given up, when nobody answers.
   socketTimeoutMS: waitMs * 2,
 })

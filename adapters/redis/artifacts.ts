@@ -151,12 +151,10 @@ export class RedisArtifacts implements ArtifactStore {
   async increment(key: Uint8Array, by: number, expiresAt: number): Promise<number> {
     const place = this.#keys.counter(key)
     const now = this.#clock.now()
-    const ttl = timeToLive(expiresAt, now)
+    const [ttl, nonce] = [timeToLive(expiresAt, now), this.#writeName()]
     return this.#link.call(async (until) => {
-      // Sent twice it would count twice.
-      const count = (by: number) =>
-        this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl), false)
-      if (by !== 0) return count(by)
+      if (by !== 0)
+        return this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl, nonce))
       const [expires, n] = (await this.#link.send(until, (client) => client.get(place)))?.split(':') ?? []
       return Number(expires) > now ? Number(n) : 0
     })

@@ -130,9 +130,7 @@ class RedisBus implements Bus {
     const message = JSON.stringify({ from: this.#name, kind, id } satisfies Message)
     try {
       if (!this.#directory) await this.#count(kind)
-      await this.#link.call((until) =>
-        this.#link.send(until, (client) => client.publish(this.#keys.channel, message), false),
-      )
+      await this.#link.call((until) => this.#link.send(until, (client) => client.publish(this.#keys.channel, message)))
     } catch (error) {
       if (!this.#directory) throw error
       this.#log.warn('bus.unheard', { kind, reason: reasonOf(error) })

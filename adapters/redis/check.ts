@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
-import { outcomeOf, unavailable } from './faults.ts'
+import { mayPass, unavailable } from './faults.ts'
 import { type Client, mastersOf } from './scripts.ts'
 import type { Address } from './url.ts'
 
@@ -53,7 +53,7 @@ const checkServer = async (node: Redis, { mode, label }: Address, log: Log): Pro
     facts = readFacts(await node.info())
   } catch (error) {
     // Some hosted offers forbid INFO: then nothing is known, and nothing is wrong.
-    if (outcomeOf(error) !== 'refused') throw error
+    if (mayPass(error)) throw error
     return log.warn('store.unchecked', { store: label, reason: 'the user may not run INFO' })
   }
   const reason = refusal(facts, mode)

@@ -7,7 +7,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { type Fault, isFault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { checkServers } from './check.ts'
-import { outcomeOf, reasonOf, unavailable } from './faults.ts'
+import { mayPass, reasonOf, unavailable } from './faults.ts'
 import { PATIENCE } from './link.ts'
 import { type Client, defineScripts } from './scripts.ts'
 import type { Address } from './url.ts'
@@ -80,7 +80,10 @@ const createCluster = (address: Address, phase: Phase): Cluster =>
     redisOptions: common(address),
     clusterRetryStrategy: backOff(phase),
     enableOfflineQueue: false,
-    enableAutoPipelining: true,
+    // ioredis 6.0.0 sends a pipeline again as a whole when one of its slots is moving: rows that stayed are not found.
+    enableAutoPipelining: false,
+    // It would send again what may have been executed, whatever it is: link.ts knows what may be.
+    retryDelayOnFailover: 0,
     lazyConnect: true,
     // A replica may not know yet what its master did: one code could be redeemed twice.
     scaleReads: 'master',
@@ -97,7 +100,7 @@ export interface Connection {
 
 /** A Cluster client keeps to itself why a node cannot be reached: a plain one says it. */
 const causeOf = async (address: Address, error: unknown): Promise<unknown> => {
-  if (address.mode !== 'cluster' || outcomeOf(error) === 'refused') return error
+  if (address.mode !== 'cluster' || !mayPass(error)) return error
   const phase: Phase = { opening: true, closed: false }
   const client = createRedis({ ...address, mode: 'alone' }, phase)
   let trouble: unknown

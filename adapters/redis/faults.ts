@@ -5,22 +5,12 @@ import { Fault, isFault } from '#kernel/faults.ts'
 export const unavailable = (store: string, reason: string, cause?: unknown): Fault =>
   new Fault('store.unavailable', { store, reason }, cause)
 
-/**
- * What became of a command that failed. `untouched`: it was not executed, and may be later. `unknown`: it may have been
- * executed. `refused`: the server will not have it, now or in a moment.
- */
-export type Outcome = 'untouched' | 'unknown' | 'refused'
-
-const untouched = [
+/** What a server says that is about to change, moves a slot or starts, and what is said of a connection that was lost. */
+const passing = [
   /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY|BUSY)\b/,
-  /enableOfflineQueue options is false$/,
-  // A pipeline was built while ioredis learned new slots.
-  /^All (the )?keys in (the|a) pipeline/,
-  /^None of startup nodes is available|^Failed to refresh slots cache/,
-]
-const unknown = [
-  /^Command timed out|^Connection is closed|^Command aborted|^Socket timeout|^Cluster is (ended|disconnect)/,
-  /^Reached the max retries per request limit|^Too many Cluster redirections/,
+  /^(Command timed out|Connection is closed|Command aborted|Socket timeout|Cluster is (ended|disconnect))/,
+  /^(Reached the max retries per request limit|Too many Cluster redirections)/,
+  /^(None of startup nodes is available|Failed to refresh slots cache)|enableOfflineQueue options is false$/,
 ]
 const codes = [
   'ECONNRESET',
@@ -37,13 +27,9 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
-export const outcomeOf = (error: unknown): Outcome => {
-  const message = messageOf(error)
-  // ioredis looks up the slot's node before it sends; during a failover there may be none.
-  if (error instanceof TypeError && message.includes("reading 'join'")) return 'untouched'
-  if (untouched.some((pattern) => pattern.test(message))) return 'untouched'
-  return unknown.some((pattern) => pattern.test(message)) || codes.includes(codeOf(error)) ? 'unknown' : 'refused'
-}
+/** Whether the same command may succeed in a moment; otherwise the server refused it. */
+export const mayPass = (error: unknown): boolean =>
+  codes.includes(codeOf(error)) || passing.some((pattern) => pattern.test(messageOf(error)))
 
 /** The first fit wins; what no line fits is said as it came. */
 const sentences: readonly (readonly [RegExp, string])[] = [

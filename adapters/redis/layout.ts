@@ -6,7 +6,7 @@
  *   u:<model>:<b uid>     pointer: "<b key> <write>"                                 c:<model>:<b user code>  likewise
  *   g:<b grant>           index: sorted set of entries by expiry; its member "" is the grant's tombstone, by its end
  *   t:<model>:<b tag>     index: sorted set of entries by expiry
- *   o:<model>:<b key>     marker "<expiry>:<nonce>"                                  n:<b key>  counter "<expiry>:<n>"
+ *   o:<model>:<b key>     marker "<expiry>:<nonce>"                                  n:<b key>  counter "<expiry>:<n>:<nonce>"
  *   v                     hash kind -> changes, and channel `inv`: the bus
  *
  * meta = "<revision>:<expiry or nothing>:<order>:" <write> <descriptor>. `order` places the rows of a tag, oldest first.
@@ -116,9 +116,9 @@ export class Keys {
     }
     const value = await client.get(key)
     if (value === null) return undefined
-    const expiresAt = Number(value.slice(0, value.indexOf(':')))
-    if (kind === 'n')
-      return { counter: { key: bytesOf(rest), count: Number(value.slice(value.indexOf(':') + 1)), expiresAt } }
+    const [expires, count] = value.split(':')
+    const expiresAt = Number(expires)
+    if (kind === 'n') return { counter: { key: bytesOf(rest), count: Number(count), expiresAt } }
     const { model, name } = this.parseRow(key)
     return { once: { model, key: bytesOf(name), expiresAt } }
   }

@@ -1,12 +1,12 @@
 /**
- * How a call reaches Redis: waited for at most PATIENCE, sent again where that cannot do harm, and whatever else happens
+ * How a call reaches Redis: waited for at most PATIENCE, sent again while there is hope, and whatever else happens
  * answered with Fault `store.unavailable`. A connection that is lost comes back by itself (connect.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Log } from '#kernel/log.ts'
 import type { Connection } from './connect.ts'
-import { outcomeOf, toFault, unavailable } from './faults.ts'
+import { mayPass, toFault, unavailable } from './faults.ts'
 import type { Client } from './scripts.ts'
 
 /** ms that a caller waits; the port allows 2 s. */
@@ -17,16 +17,6 @@ const monotonic = (): number => performance.now()
 
 /** The end of one call's patience, `performance.now()`. */
 export type Until = number
-
-/** Out of any pipeline: ioredis follows a Cluster's redirections of a single command only. */
-const alone = <T>(client: Client, command: (client: Client) => Promise<T>): Promise<T> => {
-  client.options.enableAutoPipelining = false
-  try {
-    return command(client)
-  } finally {
-    client.options.enableAutoPipelining = true
-  }
-}
 
 export class Link {
   readonly label: string
@@ -85,22 +75,18 @@ export class Link {
   }
 
   /**
-   * Sends a command, again while there is patience left: always when it was certainly not executed, and also when it may
-   * have been, if it is `repeatable`: a second execution then changes nothing and answers the same.
+   * Sends a command, again while there is patience left, unless the server refused it. It may have been executed before:
+   * every command of this room changes nothing the second time, and answers the same.
    */
-  async send<T>(until: Until, command: (client: Client) => Promise<T>, repeatable = true): Promise<T> {
-    let issue = command
+  async send<T>(until: Until, command: (client: Client) => Promise<T>): Promise<T> {
     for (let pause = FIRST_PAUSE; ; pause *= 2) {
       try {
-        return await issue(this.#client)
+        return await command(this.#client)
       } catch (error) {
-        const outcome = outcomeOf(error)
-        const hopeless = outcome === 'refused' || (outcome === 'unknown' && !repeatable) || this.#isLost()
-        if (hopeless || monotonic() + pause > until) throw error
+        if (!mayPass(error) || this.#isLost() || monotonic() + pause > until) throw error
       }
       if (this.#client instanceof Cluster) this.#client.refreshSlotsCache()
       await delay(pause)
-      issue = (client) => alone(client, command)
     }
   }
 

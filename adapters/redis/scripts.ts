@@ -2,7 +2,7 @@
  * What happens inside Redis, atomically: one key per script, so that each works in a Cluster. Read layout.ts first.
  * `#!lua` makes Redis refuse a script as a whole, before its first write, when it is out of memory, a replica, or cannot
  * save; those marked allow-oom give memory back. Times are Gatehouse's, in ms; each script is idempotent for its `write`
- * or `nonce`, except `gatehouseCount`.
+ * or `nonce`.
  */
 import { Cluster, type Redis, type Result } from 'ioredis'
 
@@ -175,15 +175,20 @@ const definitions = {
     redis.call('SET', KEYS[1], ARGV[2] .. ':' .. ARGV[4], 'PX', ARGV[3])
     return 1`),
 
-  /** 1 now, 2 by, 3 expiry, 4 ttl. Answers the new value. */
+  /**
+   * 1 now, 2 by, 3 expiry, 4 ttl, 5 nonce. Answers the new value. A resent one counts again only if another came between:
+   * too much once in a while, never too little.
+   */
   gatehouseCount: lua(`
     local n, expires, held = 0, ARGV[3], redis.call('GET', KEYS[1])
     if held then
-      local ends, counted = held:match('^(%d+):(-?%d+)$')
-      if tonumber(ends) > tonumber(ARGV[1]) then n, expires = tonumber(counted), ends else held = false end
+      local ends, counted, nonce = held:match('^(%d+):(-?%d+):(.*)$')
+      if tonumber(ends) <= tonumber(ARGV[1]) then held = false
+      elseif nonce == ARGV[5] then return tonumber(counted)
+      else n, expires = tonumber(counted), ends end
     end
     n = n + tonumber(ARGV[2])
-    local value = string.format('%s:%.0f', expires, n)
+    local value = string.format('%s:%.0f:', expires, n) .. ARGV[5]
     if held then redis.call('SET', KEYS[1], value, 'KEEPTTL') else redis.call('SET', KEYS[1], value, 'PX', ARGV[4]) end
     return n`),
 }

@@ -10,7 +10,7 @@ import { isFault } from '#kernel/faults.ts'
 import type { Directory, StoredRecord } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 import { Middleman } from './mongo-middleman.ts'
-import { clock, newDatabase, servers, skip, unavailable, world } from './mongo-world.ts'
+import { clock, doomed, newDatabase, servers, skip, unavailable, world } from './mongo-world.ts'
 
 const record = (id: string, more: Partial<StoredRecord> = {}): StoredRecord => ({ id, doc: Buffer.from(id), ...more })
 const named = (id: string, username: string) => record(id, { unique: { username }, index: { email: [`${id}@x.y`] } })
@@ -63,7 +63,7 @@ for (const server of servers) {
     const url = newDatabase(server)
     const { proxy, cutAfter } = await between(t)
     const here = await openMongoDirectory(url, world)
-    const dying = await openMongoDirectory(proxy.url(url), world)
+    const dying = await openMongoDirectory(proxy.url(url), doomed)
     t.after(async () => {
       await here.close()
       await dying.close()
@@ -166,7 +166,7 @@ for (const server of servers) {
       const url = newDatabase(server)
       const { proxy, cutAfter } = await between(t)
       const here = await openMongoArtifacts(url, world)
-      const dying = await openMongoArtifacts(proxy.url(url), world)
+      const dying = await openMongoArtifacts(proxy.url(url), doomed)
       t.after(async () => {
         await here.close()
         await dying.close()
@@ -201,7 +201,7 @@ for (const server of servers) {
       const url = newDatabase(server)
       const { proxy, cutAfter } = await between(t)
       const here = await openMongoArtifacts(url, world)
-      const dying = await openMongoArtifacts(proxy.url(url), world)
+      const dying = await openMongoArtifacts(proxy.url(url), doomed)
       t.after(async () => {
         await here.close()
         await dying.close()

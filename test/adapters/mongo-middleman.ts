@@ -62,7 +62,7 @@ export class Middleman {
     const address = this.#server.address()
     const port = typeof address === 'object' ? address?.port : 0
     const path = new URL(database).pathname
-    return `mongodb://127.0.0.1:${port}${path}?retryReads=false&retryWrites=false&minHeartbeatFrequencyMS=20`
+    return `mongodb://127.0.0.1:${port}${path}?retryReads=false&retryWrites=false&minHeartbeatFrequencyMS=20&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=500&waitQueueTimeoutMS=500`
   }
 
   cut(): void {

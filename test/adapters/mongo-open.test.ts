@@ -15,7 +15,7 @@ import { sha256 } from '#kernel/random.ts'
 import { startJava } from '../../scripts/mongo/java.ts'
 import { freePort } from '../../scripts/mongo/process.ts'
 import { Middleman, type Verdict } from './mongo-middleman.ts'
-import { hasty, newDatabase, raw, servers, skip, world } from './mongo-world.ts'
+import { doomed, hasty, newDatabase, raw, servers, skip, world } from './mongo-world.ts'
 
 const PASSWORD = 'open-sesame'
 const [server] = servers
@@ -151,7 +151,7 @@ describe('mongo: servers that will not do', { skip: ours ? false : 'no server of
       const url = newDatabase(server)
       let left = nth
       const middleman = await Middleman.open(t, ours.port, () => (--left === 0 ? 'cut' : 'pass'))
-      const died = await openMongoArtifacts(middleman.url(url), world).then(
+      const died = await openMongoArtifacts(middleman.url(url), doomed).then(
         (store) => store.close().then(() => false),
         () => true,
       )

@@ -26,6 +26,8 @@ export const skip = async (ms: number): Promise<void> => {
 export const clock: Clock = { now: () => now }
 /** The stand-ins are slow: where speed is not what is asked, callers wait longer than in service. */
 export const world = { clock, log: silentLog, waitMs: 20_000 }
+/** For a store whose connection is taken away: the driver may not notice that before its time limit. */
+export const doomed = { ...world, waitMs: 2500 }
 /** As in service. */
 export const hasty = { clock: systemClock, log: silentLog }
 
