@@ -1,4 +1,5 @@
 /** Nobody waits longer than told, and what was asked for one name happens in the order of asking. */
+import { setImmediate } from 'node:timers/promises'
 import type { Fault } from '#kernel/faults.ts'
 
 /** Milliseconds on a clock that nobody sets: durations are measured by it, never by the time of day. */
@@ -35,6 +36,14 @@ export const within = <T>(ms: number, fault: () => Fault, work: (deadline: Deadl
       .then(resolve, reject)
       .finally(() => clearTimeout(timer))
   })
+
+/**
+ * To be awaited after a network error. When a server goes, all connections to it close in one turn of the event loop, and
+ * the driver waits for ever for what it writes to one of them before it has noticed; a turn later it has.
+ */
+export const noticed = async (): Promise<void> => {
+  for (let turns = 0; turns < 3; turns++) await setImmediate()
+}
 
 /** One queue per name, for as long as something is in it. */
 export class Lanes {

@@ -3,11 +3,11 @@
  * `store.unavailable`. The only file that constructs a client. Writes are confirmed by a majority and its journals,
  * reads come from the primary, whatever the URL says.
  */
-import { type Db, MongoClient, type MongoClientOptions } from 'mongodb'
+import { type Db, MongoClient, type MongoClientOptions, MongoNetworkError } from 'mongodb'
 import type { Clock } from '#kernel/clock.ts'
 import type { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
-import { type Deadline, monotonic, within } from './bounded.ts'
+import { type Deadline, monotonic, noticed, within } from './bounded.ts'
 import { isPassing, toFault, unavailable } from './faults.ts'
 import { watch } from './watch.ts'
 
@@ -23,7 +23,7 @@ export interface World {
 
 const WAIT_MS = 1900
 /** A server that just starts, or a slow network, is given this long at the opening. */
-const OPEN_MS = 6000
+const OPEN_MS = 4000
 /** For work that a lease guards, not a caller's patience: building an index over many documents. */
 const PATIENT_MS = 600_000
 /** However patient: a server that cannot be reached for so long is not there. */
@@ -141,6 +141,7 @@ export class Connection {
     try {
       return await running
     } catch (error) {
+      if (error instanceof MongoNetworkError) await noticed()
       throw toFault(this.path, error)
     } finally {
       this.#pending.delete(running)
@@ -167,6 +168,7 @@ export class Connection {
     this.#closed = true
     for (const stop of this.#stops) stop()
     await Promise.allSettled(this.#pending)
+    await noticed()
     await within(WAIT_MS, this.#late, () => this.#client.close()).catch(() => {})
   }
 }

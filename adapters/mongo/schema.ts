@@ -7,7 +7,7 @@ import type { Collection, Db, IndexDescription } from 'mongodb'
 import { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { randomId } from '#kernel/random.ts'
-import { monotonic, within } from './bounded.ts'
+import { monotonic, noticed, within } from './bounded.ts'
 import { Connection, type World } from './connect.ts'
 import { isDuplicate, isRefusal, unavailable } from './faults.ts'
 
@@ -131,9 +131,7 @@ const migrate = async (connection: Connection, schema: Schema, { clock, log }: W
     // Where this fails the lease ends by itself.
     const release = () =>
       metas.updateOne({ _id: schema.name, 'lease.by': by }, { $set: { lease: { by: '', until: 0 } } })
-    await within(RELEASE_MS, () => unavailable(connection.path, 'the lease was not given back'), release).catch(
-      () => {},
-    )
+    await within(RELEASE_MS, () => unavailable(connection.path, 'the lease was not given back'), release).catch(noticed)
   }
 }
 

@@ -116,6 +116,11 @@ for (const server of servers) {
           [second === 'conflict' ? `${nth} first` : `${nth} second`],
         )
         if (through) assert.equal(second, 'conflict')
+        // Whoever meets what the first left behind changes nothing of that.
+        if (second === 1)
+          await here.create('account', record(`${nth} first`)).catch((error) => assert.ok(conflict(error)))
+        const later = await here.find('account', 'username', `user ${nth}`, { limit: 9 })
+        assert.deepEqual(later, found)
         await skip(LONG)
         assert.ok((await total(here)) >= nth, 'each of the records was counted')
         return through
