@@ -130,8 +130,8 @@ export class MongoArtifacts implements ArtifactStore {
       if (by === 0) return (await this.#documents.findOne(live))?.n ?? 0
       for (let round = 0; round < ROUNDS; round++) {
         deadline.check()
-        const counted = await this.#documents.findOneAndUpdate(live, { $inc: { n: by } }, { returnDocument: 'after' })
-        if (counted) return counted.n ?? 0
+        const before = await this.#documents.findOneAndUpdate(live, { $inc: { n: by } }, { returnDocument: 'before' })
+        if (before) return (before.n ?? 0) + by
         if (await this.#startCounter(_id, by, expiresAt)) return by
       }
       throw new Error('a counter was started by others again and again')

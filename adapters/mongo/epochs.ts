@@ -57,12 +57,12 @@ export class Epochs {
       kinds.map(async (kind) => {
         const $unset = { [`open.${token}`]: 1 as const }
         if (!changed.includes(kind)) return void (await this.#epochs.updateOne({ _id: kind }, { $unset }))
-        const counted = await this.#epochs.findOneAndUpdate(
+        const before = await this.#epochs.findOneAndUpdate(
           { _id: kind },
           { $unset, $inc: { n: 1 } },
-          { returnDocument: 'after', projection: { n: 1 } },
+          { returnDocument: 'before', projection: { n: 1 } },
         )
-        for (const listener of this.#watches) listener(kind, counted?.n ?? 0)
+        for (const listener of this.#watches) listener(kind, (before?.n ?? 0) + 1)
       }),
     )
   }
@@ -89,12 +89,12 @@ export class Epochs {
     for (const [token, at] of Object.entries(open)) {
       if (at > this.#clock.now() - LOST_MS) continue
       const field = `open.${token}`
-      const counted = await this.#epochs.findOneAndUpdate(
+      const before = await this.#epochs.findOneAndUpdate(
         { _id, [field]: { $exists: true } },
         { $unset: { [field]: 1 }, $inc: { n: 1 } },
-        { returnDocument: 'after' },
+        { returnDocument: 'before' },
       )
-      epoch = counted?.n ?? epoch
+      if (before) epoch = before.n + 1
     }
     return epoch
   }

@@ -13,9 +13,12 @@ const BODY = 21
 /** What drivers send on their own account. */
 const chatter = new Set(['hello', 'isMaster', 'ismaster', 'ping', 'endSessions', 'killCursors'])
 
-type Command = Readonly<Record<string, unknown>>
+export type Command = Readonly<Record<string, unknown>>
 /** What becomes of a command: on its way, the last thing that reaches the server, or answered with this document. */
 export type Verdict = 'pass' | 'cut' | Readonly<Record<string, unknown>>
+
+/** A command waits for a verdict that is a promise. */
+export type Judge = (name: string, command: Command) => Verdict | Promise<Verdict>
 
 const reply = (requestId: number, document: Readonly<Record<string, unknown>>): Buffer => {
   const body = BSON.serialize(document)
@@ -31,10 +34,10 @@ export class Middleman {
   readonly #server: Server
   readonly #port: number
   readonly #sockets = new Set<Socket>()
-  readonly #judge: (name: string, command: Command) => Verdict
+  readonly #judge: Judge
   #cut = false
 
-  private constructor(server: Server, port: number, judge: (name: string, command: Command) => Verdict) {
+  private constructor(server: Server, port: number, judge: Judge) {
     this.#server = server
     this.#port = port
     this.#judge = judge
@@ -42,11 +45,7 @@ export class Middleman {
   }
 
   /** `judge` sees every command but the driver's own chatter. Closed after the test. */
-  static async open(
-    t: TestContext,
-    port: number,
-    judge: (name: string, command: Command) => Verdict,
-  ): Promise<Middleman> {
+  static async open(t: TestContext, port: number, judge: Judge): Promise<Middleman> {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const proxy = new Middleman(server, port, judge)
@@ -102,7 +101,14 @@ export class Middleman {
   #forward(message: Buffer, client: Socket, server: Socket): void {
     const command = message.readInt32LE(12) === OP_MSG ? commandOf(message) : {}
     const name = Object.keys(command)[0] ?? 'hello'
-    const verdict = chatter.has(name) ? 'pass' : this.#judge(name, command)
+    if (chatter.has(name)) return void server.write(message)
+    const carryOut = (verdict: Verdict) => this.#carryOut(verdict, message, client, server)
+    const verdict = this.#judge(name, command)
+    if (verdict instanceof Promise) void verdict.then(carryOut)
+    else carryOut(verdict)
+  }
+
+  #carryOut(verdict: Verdict, message: Buffer, client: Socket, server: Socket): void {
     if (typeof verdict === 'object') return void client.write(reply(message.readInt32LE(4), verdict))
     if (verdict === 'pass') return void server.write(message)
     // The server has done it when it answers; the answer goes nowhere.

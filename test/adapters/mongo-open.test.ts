@@ -14,7 +14,7 @@ import { createLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
 import { startJava } from '../../scripts/mongo/java.ts'
 import { freePort } from '../../scripts/mongo/process.ts'
-import { Middleman, type Verdict } from './mongo-middleman.ts'
+import { type Judge, Middleman } from './mongo-middleman.ts'
 import { doomed, hasty, newDatabase, raw, servers, skip, world } from './mongo-world.ts'
 
 const PASSWORD = 'open-sesame'
@@ -77,10 +77,7 @@ describe('mongo: addresses', () => {
 })
 
 describe('mongo: servers that will not do', { skip: ours ? false : 'no server of our own' }, () => {
-  const answering = async (
-    t: TestContext,
-    judge: (name: string, command: Readonly<Record<string, unknown>>) => Verdict,
-  ) => {
+  const answering = async (t: TestContext, judge: Judge) => {
     assert.ok(server && ours)
     return (await Middleman.open(t, ours.port, judge)).url(newDatabase(server))
   }

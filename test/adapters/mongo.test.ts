@@ -5,20 +5,11 @@ import { busContract } from '#test/contracts/bus.ts'
 import { directoryContract } from '#test/contracts/directory.ts'
 import { clock, newDatabase, servers, skip, world } from './mongo-world.ts'
 
-/** What a stand-in cannot do, and MongoDB can. */
-const excused: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'mongo-java-server 1.47.0': {
-    'a counter loses no increment and starts over when it expires':
-      'findOneAndUpdate answers the document as it stands when the reply is written, so that two may be told the same number; none is lost',
-  },
-}
-
 for (const server of servers) {
   artifactStoreContract(server.name, {
     open: () => openMongoArtifacts(newDatabase(server), world),
     clock,
     skip,
-    excused: excused[server.name],
   })
   directoryContract(server.name, { open: () => openMongoDirectory(newDatabase(server), world) })
   busContract(server.name, {
