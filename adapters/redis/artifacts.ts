@@ -24,6 +24,7 @@ import { Dump } from './dump.ts'
 import type { Indexes } from './indexes.ts'
 import {
   describe,
+  GRAVESTONE,
   isLive,
   type Keys,
   type Place,
@@ -34,7 +35,7 @@ import {
   type Write,
 } from './layout.ts'
 import type { Link, Until } from './link.ts'
-import { mastersOf, redeemed, STALE, STANDS, STORED } from './scripts.ts'
+import { type Client, mastersOf, redeemed, STALE, STANDS, STORED } from './scripts.ts'
 
 type By = 'key' | 'uid' | 'userCode'
 
@@ -196,8 +197,8 @@ export class RedisArtifacts implements ArtifactStore {
       this.#write(until, write, ifRevision, write.entries.length > 0),
     ])
     if (!entered && first.code === STORED) {
-      // The tombstone stood before the entry: a new row goes again. One that stood before is the grant's dropper's.
-      if (!first.former) await this.#take(until, write.place, write.name)
+      // The tombstone stood before the entry: the row goes again, with the one that it may have replaced.
+      await this.#take(until, write.place, write.name)
       return 'revoked'
     }
     const again = entered && first.code === STANDS
@@ -225,7 +226,8 @@ export class RedisArtifacts implements ArtifactStore {
 
   /** Removes a row, of one write only unless that is '', and what led to it. */
   async #take(until: Until, place: Place, write: string): Promise<void> {
-    const former = parseFormer(await this.#link.send(until, (client) => client.gatehouseDropBuffer(place.key, write)))
+    const drop = (client: Client) => client.gatehouseDropBuffer(place.key, write, GRAVESTONE)
+    const former = parseFormer(await this.#link.send(until, drop))
     if (former) this.#indexes.release([{ place, former }])
   }
 

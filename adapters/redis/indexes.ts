@@ -3,6 +3,7 @@ import type { Model } from '#kernel/ports.ts'
 import {
   type Entry,
   type Former,
+  GRAVESTONE,
   indexTimeToLive,
   type Keys,
   type Place,
@@ -15,8 +16,6 @@ import type { Link, Until } from './link.ts'
 
 /** Rows of a dropped grant that are taken away in one turn. */
 const SLICE = 250
-/** ms that a gravestone stays: far longer than a put is under way. */
-const GRAVESTONE = 120_000
 /** One entry in so many looks for expired ones. */
 const PRUNE_EVERY = 8
 

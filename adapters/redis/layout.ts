@@ -2,7 +2,7 @@
  * The names of the keys and the form of their values. Every key stands alone: no command and no script of this room
  * touches two, so that each works in a Cluster. `b` is base64url; the prefix carries the version of this layout.
  *
- *   a:<model>:<b key>     row: hash { p: body, m: meta, c?: "<consumedAt>:<nonce>", x?: "<end>:<grant>" (gravestone) }
+ *   a:<model>:<b key>     row: hash { p: body, m: meta, c?: "<consumedAt>:<nonce>", x?: gravestones }
  *   u:<model>:<b uid>     pointer: "<b key> <write>"                                 c:<model>:<b user code>  likewise
  *   g:<b grant>           index: sorted set of entries by expiry; its member "" is the grant's tombstone, by its end
  *   t:<model>:<b tag>     index: sorted set of entries by expiry
@@ -12,6 +12,7 @@
  * meta = "<revision>:<expiry or nothing>:<order>:" <write> <descriptor>. `order` places the rows of a tag, oldest first.
  * `write` is the name, 8 characters of base64url, of the put that wrote the row.
  * descriptor = grant, uid, userCode, then each tag: length + 1 in one byte (0: absent), bytes.
+ * gravestones, one after the other: "<end>:", the grant's length in one byte, the grant.
  * entry = write (6 bytes), in a grant's index the model's length in one byte and the model, key. Each put has its own
  * entries, and takes back those of the write that it replaced: an entry is never another write's to remove.
  * Expiries are those of Gatehouse's clock and judged by it on every access. Redis gets a time to live that is longer by
@@ -24,6 +25,8 @@ import type { Client } from './scripts.ts'
 const SLACK = 10_000
 /** ms that an index entry stays beyond its row: a node whose clock is ahead must not prune what lives elsewhere. */
 const INDEX_SLACK = 60_000
+/** ms that a gravestone stays: far longer than a put is under way. */
+export const GRAVESTONE = 120_000
 const WRITE_LENGTH = 8
 /** The same in an entry. */
 const WRITE_BYTES = 6

@@ -21,6 +21,21 @@ export const STANDS = 4
 /** What `gatehouseRedeem` answers. */
 export const redeemed = ['absent', 'won', 'lost'] as const
 
+/** `standing(stones, grant, now)`: gravestones that stand, those of the grant left out, and whether one of its was there. */
+const gravestones = `
+    local function standing(stones, grant, now)
+      local others, its, at = '', false, 1
+      while at <= #stones do
+        local colon = stones:find(':', at, true)
+        local last = colon + 1 + stones:byte(colon + 1)
+        if tonumber(stones:sub(at, colon - 1)) > now then
+          if stones:sub(colon + 2, last) == grant then its = true else others = others .. stones:sub(at, last) end
+        end
+        at = last + 1
+      end
+      return others, its
+    end`
+
 const lua = (text: string) => ({ numberOfKeys: 1, lua: `#!lua\n${text}` })
 const freeing = (text: string) => ({ numberOfKeys: 1, lua: `#!lua flags=allow-oom\n${text}` })
 
@@ -29,12 +44,13 @@ const definitions = {
    * 1 now, 2 body, 3 expiry or '', 4 ttl or '', 5 write, 6 order, 7 descriptor, 8 consumed or '', 9 revision or '',
    * 10 grant or '', 11 '1': stop if a row with another descriptor stands. Answers { code, former write and descriptor }.
    */
-  gatehousePut: lua(`
+  gatehousePut: lua(`${gravestones}
     local key, now = KEYS[1], tonumber(ARGV[1])
     local row = redis.call('HMGET', key, 'm', 'c', 'x')
-    if row[3] and ARGV[10] ~= '' then
-      local ends, grant = row[3]:match('^(%d+):(.*)$')
-      if grant == ARGV[10] and tonumber(ends) > now then return { 3, '' } end
+    if row[3] then
+      local others, its = standing(row[3], ARGV[10], now)
+      if its then return { 3, '' } end
+      if others == '' then redis.call('HDEL', key, 'x') end
     end
     local revision, order, former = 0, ARGV[6], ''
     if row[1] then
@@ -70,37 +86,42 @@ const definitions = {
     redis.call('HSET', key, 'c', ARGV[3] .. ':' .. ARGV[2], 'm', meta)
     return 1`),
 
-  /** 1 write or '': only a row of that write. Answers the former write and descriptor, or nothing. Keeps a gravestone. */
+  /** 1 write or '': only a row of that write, 2 ttl of gravestones. Answers the former write and descriptor, or nothing. */
   gatehouseDrop: freeing(`
     local row = redis.call('HMGET', KEYS[1], 'm', 'x')
     if not row[1] then return '' end
     local former = row[1]:match('^%d+:%d*:%d+:(.*)$')
     if ARGV[1] ~= '' and former:sub(1, 8) ~= ARGV[1] then return '' end
-    if row[2] then redis.call('HDEL', KEYS[1], 'p', 'm', 'c') else redis.call('DEL', KEYS[1]) end
+    if not row[2] then redis.call('DEL', KEYS[1]) return former end
+    redis.call('HDEL', KEYS[1], 'p', 'm', 'c')
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return former`),
 
   /**
-   * Takes a dropped grant's row away and leaves a gravestone, on which a put of that grant still under way fails.
+   * Takes a dropped grant's row away and leaves a gravestone, on which a put of that grant still under way fails. One
+   * for each grant: a row may be put under several at once.
    * 1 now, 2 grant, 3 end of the gravestone, 4 ttl. Answers { 1: it was live, former write and descriptor }.
    */
-  gatehouseBuryRow: freeing(`
-    local key, now = KEYS[1], tonumber(ARGV[1])
-    local stone = ARGV[3] .. ':' .. ARGV[2]
-    local meta = redis.call('HGET', key, 'm')
+  gatehouseBuryRow: freeing(`${gravestones}
+    local key, now, ttl = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[4])
+    local row = redis.call('HMGET', key, 'm', 'x')
+    local stones = standing(row[2] or '', ARGV[2], now) .. ARGV[3] .. ':' .. string.char(#ARGV[2]) .. ARGV[2]
     local live, former = 0, ''
-    if meta then
-      local expires, rest = meta:match('^%d+:(%d*):%d+:(.*)$')
+    if row[1] then
+      local expires, rest = row[1]:match('^%d+:(%d*):%d+:(.*)$')
       local size = rest:byte(9)
       if size == 0 or rest:sub(10, 8 + size) ~= ARGV[2] then
-        redis.call('HSET', key, 'x', stone)
+        redis.call('HSET', key, 'x', stones)
+        local left = redis.call('PTTL', key)
+        if left >= 0 and left < ttl then redis.call('PEXPIRE', key, ttl) end
         return { 0, '' }
       end
       if expires == '' or tonumber(expires) > now then live = 1 end
       former = rest
     end
     redis.call('HDEL', key, 'p', 'm', 'c')
-    redis.call('HSET', key, 'x', stone)
-    redis.call('PEXPIRE', key, ARGV[4])
+    redis.call('HSET', key, 'x', stones)
+    redis.call('PEXPIRE', key, ttl)
     return { live, former }`),
 
   /** Another row took this one's uid (2) or userCode (3): leaves it out, if the row is still of that write. 1 write, 2 which. */
@@ -199,7 +220,7 @@ declare module 'ioredis' {
   interface RedisCommander<Context> {
     gatehousePutBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
     gatehouseRedeem(key: string, ...given: Argument[]): Result<0 | 1 | 2, Context>
-    gatehouseDropBuffer(key: string, write: string): Result<Buffer, Context>
+    gatehouseDropBuffer(key: string, write: string, ttl: number): Result<Buffer, Context>
     gatehouseBuryRowBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
     gatehouseLose(key: string, write: string, which: 2 | 3): Result<number, Context>
     gatehouseEnlist(key: string, ...given: Argument[]): Result<0 | 1, Context>

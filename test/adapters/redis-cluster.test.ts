@@ -10,19 +10,7 @@ import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { type RedisProcess, startRedisCluster } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { redisRaces } from './redis-races.ts'
-import {
-  body,
-  clock,
-  emptyAt,
-  excused,
-  missing,
-  shared,
-  skip,
-  store,
-  unavailable,
-  until,
-  world,
-} from './redis-world.ts'
+import { body, clock, emptyAt, missing, shared, skip, store, unavailable, until, world } from './redis-world.ts'
 
 const service = shared(startRedisCluster)
 const realTime = { clock: systemClock, log: silentLog }
@@ -61,7 +49,7 @@ describe('redis cluster', { skip: missing }, () => {
     open: async () => openRedisArtifacts(emptyAt(await service()), world),
     clock,
     skip: async (ms) => skip(ms),
-    excused,
+    unswept: true,
   })
   redisRaces(service)
 

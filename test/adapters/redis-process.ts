@@ -27,32 +27,32 @@ const lanes = (count: number, more: (next: number) => boolean, work: (index: num
 
 const store = await openRedisArtifacts(url, { clock: systemClock, log: silentLog })
 
-/** Ten at once for each number; the second process from the end, so that both win some. */
-const contend = async <T>(work: (i: number) => Promise<T>, winning: T) => {
-  const won: number[] = []
+/**
+ * Answers each block that comes with the numbers won in it, ten contenders for each; the second process from the block's
+ * end, so that both win some. An empty block is the last.
+ */
+const contend = async (work: (kind: string, i: number) => Promise<boolean>) => {
   tell('ready')
   const upwards = (await go()) === '0'
-  await lanes(
-    4,
-    (next) => next < 1000,
-    async (nth) => {
-      const i = upwards ? nth : 999 - nth
-      const results = await Promise.all(Array.from({ length: 10 }, () => work(i)))
-      for (const result of results) if (result === winning) won.push(i)
-    },
-  )
-  tell(won)
+  tell('here')
+  for (;;) {
+    const { kind, numbers } = (await once(process, 'message'))[0] as { kind: string; numbers: number[] }
+    if (numbers.length === 0) return
+    const order = (upwards ? numbers : numbers.toReversed()).flatMap((i) => Array.from({ length: 10 }, () => i))
+    const won = await Promise.all(order.map((i) => work(kind, i)))
+    tell(order.filter((_, nth) => won[nth]))
+  }
 }
 
 const tasks: Record<string, () => Promise<void>> = {
-  /** Ten contenders for each of `code 0` … `code 999`; answers the numbers won, each as often as it was won. */
+  /** Contends for rows `0`, `1` … of the models that it is told. */
   async redeem() {
-    await contend((i) => store.redeem('AuthorizationCode', sha256(`code ${i}`), randomToken(), 1), 'won')
+    await contend(async (model, i) => (await store.redeem(model, sha256(`${i}`), randomToken(), 1)) === 'won')
   },
 
-  /** Ten contenders who mark each of `proof 0` … `proof 999`; answers the numbers they were first for. */
+  /** Contends for being the first to mark. */
   async mark() {
-    await contend((i) => store.putOnce('Replay', sha256(`proof ${i}`), systemClock.now() + 60_000), true)
+    await contend((model, i) => store.putOnce(model, sha256(`${i}`), systemClock.now() + 60_000))
   },
 
   /**

@@ -1,14 +1,22 @@
 /** Races between two processes, for each way of running Redis. */
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
+import { marked, redeemed } from '#test/contracts/single-use.ts'
 import type { RedisService } from '../../scripts/redis.ts'
-import { body, emptyAt, together } from './redis-world.ts'
+import { begin, body, emptyAt, message, pair, together } from './redis-world.ts'
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i++) await turn()
+}
 
 const open = async (t: TestContext, url: string) => {
   const own = await openRedisArtifacts(url, { clock: systemClock, log: silentLog })
@@ -16,27 +24,77 @@ const open = async (t: TestContext, url: string) => {
   return own
 }
 
-/** Each number was won once, and both took part. */
-const assertShared = (won: readonly unknown[], count: number): void => {
-  const lists = won as number[][]
-  assert.ok(lists.every(({ length }) => length > 0))
+/** Numbers that two processes contend for at once. */
+const BLOCK = 100
+
+/** Ten contenders of each process for each of 1,000 numbers: each is won once, and both processes win some. */
+const assertWonOnce = async (children: readonly ChildProcess[], kind: string): Promise<void> => {
+  const won: number[][] = children.map(() => [])
+  for (let from = 0; from < 1000; from += BLOCK) {
+    const answers = Promise.all(children.map(message))
+    const block = numbers(BLOCK).map((i) => from + i)
+    for (const child of children) child.send({ kind, numbers: block })
+    for (const [nth, answer] of (await answers).entries()) won[nth]?.push(...(answer as number[]))
+  }
+  assert.ok(won.every(({ length }) => length > 0))
   assert.deepEqual(
-    lists.flat().sort((a, b) => a - b),
-    numbers(count),
+    won.flat().sort((a, b) => a - b),
+    numbers(1000),
+    kind,
   )
+}
+
+/** Two processes that contend as long as the test lasts. */
+const contenders = async (t: TestContext, task: 'redeem' | 'mark', url: string) => {
+  const children = await pair(t, task, url)
+  const here = Promise.all(children.map(message))
+  begin(children)
+  await here
+  t.after(() => {
+    for (const child of children) if (child.connected) child.send({ kind: '', numbers: [] })
+  })
+  return children
 }
 
 /** Declares the cases. */
 export const redisRaces = (service: () => Promise<RedisService>): void => {
-  test('twenty contenders of two processes for each of 1,000 codes: exactly 1,000 winners', async (t) => {
+  test('twenty contenders of two processes for each of 1,000 of every single-use kind: exactly 1,000 winners', async (t) => {
     const url = emptyAt(await service())
     const own = await open(t, url)
-    await Promise.all(numbers(1000).map((i) => own.put('AuthorizationCode', { key: sha256(`code ${i}`), body })))
-    assertShared(await together(t, 'redeem', url), 1000)
+    const children = await contenders(t, 'redeem', url)
+    for (const model of redeemed) {
+      await Promise.all(numbers(1000).map((i) => own.put(model, { key: sha256(`${i}`), body })))
+      await assertWonOnce(children, model)
+    }
   })
 
-  test('twenty contenders of two processes for each of 1,000 markers: exactly 1,000 are first', async (t) => {
-    assertShared(await together(t, 'mark', emptyAt(await service())), 1000)
+  test('twenty contenders of two processes for each of 1,000 proofs of every kind: exactly 1,000 are first', async (t) => {
+    const children = await contenders(t, 'mark', emptyAt(await service()))
+    for (const model of marked) await assertWonOnce(children, model)
+  })
+
+  test('a row that several put under its grants while these are dropped does not outlive them', async (t) => {
+    const url = emptyAt(await service())
+    const stores = await Promise.all(numbers(3).map(() => open(t, url)))
+    const someone = () => stores[randomInt(3)] as (typeof stores)[number]
+    const expiresAt = systemClock.now() + 60_000
+    for (let round = 0; round < 200; round++) {
+      const key = sha256(`row ${round}`)
+      const grants = numbers(1 + (round % 2)).map((i) => sha256(`grant ${round} ${i}`))
+      const put = async (i: number) => {
+        await turns(randomInt(4))
+        const grant = grants[i % grants.length] as Buffer
+        await someone().put('AccessToken', { key, body, expiresAt, grant, tags: [key], uid: key })
+      }
+      const drop = async (grant: Buffer) => {
+        await turns(randomInt(4))
+        await someone().dropGrant(grant, expiresAt)
+      }
+      await Promise.all([...numbers(4).map(put), ...grants.map(drop)])
+      assert.equal(await someone().get('AccessToken', 'key', key), undefined)
+      assert.equal(await someone().get('AccessToken', 'uid', key), undefined)
+      assert.deepEqual(await someone().findTagged('AccessToken', key), [])
+    }
   })
 
   test('whatever two processes put and drop at once: no row outlives its grant, none is lost to its look-ups', async (t) => {

@@ -9,7 +9,8 @@ import { sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { type RedisProcess, startRedisSentinel } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
-import { body, clock, emptyAt, excused, missing, shared, skip, store, until, world } from './redis-world.ts'
+import { redisRaces } from './redis-races.ts'
+import { body, clock, emptyAt, missing, shared, skip, store, until, world } from './redis-world.ts'
 
 const service = shared(startRedisSentinel)
 const realTime = { clock: systemClock, log: silentLog }
@@ -25,8 +26,9 @@ describe('redis sentinel', { skip: missing }, () => {
     open: async () => openRedisArtifacts(emptyAt(await service()), world),
     clock,
     skip: async (ms) => skip(ms),
-    excused,
+    unswept: true,
   })
+  redisRaces(service)
 
   for (const [how, fail] of [
     ['dies', (master: RedisProcess) => master.kill()],

@@ -25,11 +25,6 @@ export const world = { clock, log: silentLog }
 export const body = Buffer.from('body')
 export const key = sha256('a')
 
-/** Cases of the store's contract that are not for Redis. */
-export const excused = {
-  'a sweep takes expired rows only, and at most as many as it may': 'Redis removes expired keys by itself',
-}
-
 /** A service that is started by the first who asks and closed after the last test of the file. */
 export const shared = (start: () => Promise<RedisService>): (() => Promise<RedisService>) => {
   let running: Promise<RedisService> | undefined
@@ -60,12 +55,21 @@ export const start = (t: TestContext, task: string, url: string): ChildProcess =
 }
 export const message = async (child: ChildProcess): Promise<unknown> => (await once(child, 'message'))[0]
 
-/** Runs a task in two processes that begin together; answers what each said. */
-export const together = async (t: TestContext, task: string, url: string): Promise<unknown[]> => {
+/** A task in two processes, both ready to begin. */
+export const pair = async (t: TestContext, task: string, url: string): Promise<ChildProcess[]> => {
   const children = [start(t, task, url), start(t, task, url)]
   await Promise.all(children.map(message))
-  const answers = Promise.all(children.map(message))
+  return children
+}
+export const begin = (children: readonly ChildProcess[]): void => {
   for (const [nth, child] of children.entries()) child.send(String(nth))
+}
+
+/** Runs a task in two processes that begin together; answers what each said. */
+export const together = async (t: TestContext, task: string, url: string): Promise<unknown[]> => {
+  const children = await pair(t, task, url)
+  const answers = Promise.all(children.map(message))
+  begin(children)
   return answers
 }
 

@@ -11,7 +11,7 @@ import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { busContract } from '#test/contracts/bus.ts'
 import { openRedis, startRedis } from '../../scripts/redis.ts'
 import { startProxy } from './redis-proxy.ts'
-import { body, clock, emptyAt, excused, key, missing, shared, skip, store, until, world } from './redis-world.ts'
+import { body, clock, emptyAt, key, missing, shared, skip, store, until, world } from './redis-world.ts'
 
 const service = shared(openRedis)
 /** Nobody else's, whatever REDIS_URL says: its keys are counted. */
@@ -34,7 +34,7 @@ describe('redis', { skip: missing }, () => {
     open: async () => openRedisArtifacts(emptyAt(await service()), world),
     clock,
     skip: async (ms) => skip(ms),
-    excused,
+    unswept: true,
   })
 
   busContract('redis', {

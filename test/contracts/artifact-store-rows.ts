@@ -128,6 +128,10 @@ export const expiry: Cases = {
     assert.deepEqual(await store.findTagged('Session', key('old')), [])
     assert.equal(await store.redeem('Session', key('a'), 'other', clock.now()), 'won')
   },
+}
+
+/** Of a store that keeps what has expired until it is swept. */
+export const swept: Cases = {
   'a sweep takes expired rows only, and at most as many as it may': async ({ store, clock, skip }) => {
     const expiresAt = clock.now() + 1000
     await Promise.all(times(25, (i) => store.put('AccessToken', row(`token ${i}`, { expiresAt }))))
@@ -138,6 +142,21 @@ export const expiry: Cases = {
     assert.equal(await store.sweep(20), 20)
     assert.equal(await store.sweep(20), 10)
     assert.equal(await store.sweep(20), 0)
+    assert.deepEqual(
+      (await all(store)).map(({ row }) => text(row.body)),
+      ['body of stays'],
+    )
+  },
+}
+
+/** Of a database that removes what has expired by itself. */
+export const unswept: Cases = {
+  'a sweep has nothing to do, and takes nothing that lives': async ({ store, clock, skip }) => {
+    const expiresAt = clock.now() + 1000
+    await Promise.all(times(25, (i) => store.put('AccessToken', row(`token ${i}`, { expiresAt }))))
+    await store.put('AccessToken', row('stays', { expiresAt: expiresAt + 1 }))
+    await skip(1000)
+    assert.equal(await store.sweep(100), 0)
     assert.deepEqual(
       (await all(store)).map(({ row }) => text(row.body)),
       ['body of stays'],

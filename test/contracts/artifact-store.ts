@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import type { ArtifactStore, Mark } from '#kernel/ports.ts'
-import { expiry, lookups, rows } from './artifact-store-rows.ts'
+import { expiry, lookups, rows, swept, unswept } from './artifact-store-rows.ts'
 import { granted, redeeming, revisions } from './artifact-store-winners.ts'
 import { all, type Cases, key, plain, row, times } from './artifact-store-world.ts'
 
@@ -18,6 +18,8 @@ export interface ArtifactStoreSuite {
   readonly clock: Clock
   /** Moves it on; a real engine may have to sleep. */
   skip(ms: number): Promise<void>
+  /** The database removes what has expired by itself. */
+  readonly unswept?: true
   readonly excused?: Readonly<Record<string, string>>
 }
 
@@ -90,8 +92,10 @@ const life: Cases = {
 
 /** Declares the suite: one `describe` per topic, one fresh store per case. */
 export const artifactStoreContract = (name: string, { open, excused = {}, ...time }: ArtifactStoreSuite): void => {
+  const sweeping = time.unswept ? unswept : swept
+  const topics = { rows, expiry, sweeping, redeeming, lookups, revisions, granted, life }
   describe(`artifact store contract: ${name}`, () => {
-    for (const [topic, cases] of Object.entries({ rows, expiry, redeeming, lookups, revisions, granted, life }))
+    for (const [topic, cases] of Object.entries(topics))
       describe(topic, () => {
         for (const [title, run] of Object.entries(cases))
           test(title, { skip: excused[title] ?? false }, async (t) => {

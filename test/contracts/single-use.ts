@@ -1,0 +1,17 @@
+/** What may be used once, by the models under which it lies in an artifact store: every store is raced for each. */
+import type { Model } from '#kernel/ports.ts'
+
+/** Redeemed: codes, refresh tokens, pushed requests; the states and handles of a login under way; passport tokens. */
+export const redeemed: readonly Model[] = [
+  'AuthorizationCode',
+  'RefreshToken',
+  'DeviceCode',
+  'PushedAuthorizationRequest',
+  'Trip',
+  'Arrival',
+  'Newcomer',
+  'Refusal',
+]
+
+/** Marked on first sight: client assertions and DPoP proofs, one-time proofs of other kinds. */
+export const marked: readonly Model[] = ['ReplayDetection', 'Proof']
