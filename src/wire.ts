@@ -236,7 +236,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
       clock,
       log,
       presentation,
-      routes: [homeRoute(issuer, presentation.view), ...health, ...routes],
+      routes: [homeRoute(issuer, presentation.view), ...health, ...op.routes, ...routes],
       before: [entrance.byPath],
       providerHosts: { hosts: await providerHosts(house.records), answer: entrance.byHost },
       engine: op.middleware,

@@ -16,7 +16,6 @@ const topLevel = [
   'endpoints',
 ]
 const features = [
-  'sessionManagement',
   'frontchannelLogout',
   'backchannelLogout',
   'webfinger',

@@ -118,6 +118,7 @@ const features = z
     jarm: flag(true, 'Signed authorization responses (JARM).'),
     dpop: flag(true, 'Sender-constrained tokens (RFC 9449).'),
     encryption: flag(true, 'Encrypted ID tokens, userinfo and request objects (JWE).'),
+    sessionManagement: flag(true, 'Applications may watch for the end of a session (Session Management 1.0).'),
   })
   .prefault({})
 

@@ -4,6 +4,8 @@
  * chain ends at the relying party (DESIGN 3.20).
  */
 
+import type { Ctx } from './context.ts'
+
 type Header = readonly [name: string, value: string]
 
 export interface HeaderSets {
@@ -19,6 +21,25 @@ export interface HeaderSets {
 }
 
 const FLOW = ['/authorize', '/interaction', '/federation', '/session/end']
+
+const FRAMEABLE = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  'frame-ancestors *',
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join(';')
+
+/** Any site may show this answer in a frame (DESIGN 3.20): it may then contact nobody. */
+export const allowFraming = (ctx: Pick<Ctx, 'set' | 'remove'>): void => {
+  ctx.remove('x-frame-options')
+  ctx.remove('cross-origin-opener-policy')
+  // A relying party that isolates itself (COEP) may embed it too.
+  ctx.set('cross-origin-resource-policy', 'cross-origin')
+  ctx.set('content-security-policy', FRAMEABLE)
+}
 
 /** Whether a path below the issuer belongs to a flow that a relying party may have opened in a window of its own. */
 export const isFlow = (path: string): boolean =>

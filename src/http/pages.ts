@@ -62,6 +62,8 @@ export interface Pages {
   logout: { client?: ClientCard; action: string; xsrf: string }
   /** `#page-logged-out`. */
   'logged-out': { client?: ClientCard }
+  /** `#page-session-check`: the check_session_iframe; `cookie` is the name of the one that it looks at. */
+  'session-check': { cookie: string }
   /** `#page-error`: `<code id="error">`, `<code id="reference">`, one sentence, ways on. */
   error: {
     code: string

@@ -12,6 +12,7 @@ import { claimsOf, scopes } from './claims.ts'
 import { extraMembers, responseTypes } from './clients.ts'
 import type { SessionExtras } from './engine.ts'
 import { createFeatures, type FeatureParts, type Pages } from './features.ts'
+import { CHECK_PATH } from './session-management.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
 
 /** CONTRACT 4. */
@@ -118,6 +119,7 @@ const discovery = (settings: OpSettings): Configuration['discovery'] => ({
   claim_types_supported: ['normal'],
   display_values_supported: ['page', 'popup', 'touch', 'wap'],
   ui_locales_supported: [...settings.i18n.available],
+  ...(settings.features.sessionManagement && { check_session_iframe: `${settings.issuer}${CHECK_PATH}` }),
   prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
 })
 

@@ -30,6 +30,8 @@ export interface Seams {
   acr(ctx: KoaContextWithOIDC, actual: string | undefined): string | undefined
   /** Requests with prompt=none that may travel to a provider which is asked passively too. */
   isPassiveTrip(ctx: object): boolean
+  /** The members of an authorization response, with those that Session Management 1.0 adds. */
+  respond<R extends object>(ctx: KoaContextWithOIDC, redirectUri: string, members: R): R
   /** May answer a refresh token that was used a moment ago, `usedAt` epoch seconds; throws then. */
   forgive(value: string, clientId: string | undefined, usedAt: number): Promise<void>
 }
@@ -66,9 +68,14 @@ type Opened<C extends Class, Own = object> = (new (
   [K in Exclude<keyof C, 'prototype'>]: C[K]
 }
 
+type ResponseMode = Parameters<Provider['registerResponseMode']>[1]
+interface ProviderMethods {
+  registerResponseMode(name: string, handler: ResponseMode): void
+}
+
 type Model = 'OIDCContext' | 'Session' | 'AuthorizationCode' | 'RefreshToken' | 'ReplayDetection' | 'InitialAccessToken'
 
-const Base = Provider as unknown as Opened<typeof Provider>
+const Base = Provider as unknown as Opened<typeof Provider, ProviderMethods>
 
 /** The engine's own class of a model, open to overriding. */
 const original = <K extends Model, Own = object>(engine: object, name: K): Opened<Provider[K], Own> =>
@@ -99,6 +106,17 @@ export class Engine extends Base {
   constructor(issuer: string, configuration: Configuration, seams: Seams) {
     super(issuer, configuration)
     this.#seams = seams
+  }
+
+  /**
+   * Every response, success and error, passes its mode's handler; the events know of successes only (ENGINE 1).
+   * The constructor above calls this before our own fields exist.
+   */
+  override registerResponseMode(name: string, handler: ResponseMode): void {
+    super.registerResponseMode(name, function (this: Provider, ctx, redirectUri, members) {
+      const seams = (this as unknown as Engine).#seams
+      return handler.call(this, ctx, redirectUri, seams.respond(ctx, redirectUri, members))
+    } as ResponseMode)
   }
 
   /** Cookies, addresses and the reported acr of one request. */

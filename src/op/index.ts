@@ -7,6 +7,7 @@ import type { Box } from '#artifacts/box.ts'
 import type { Records } from '#directory/records.ts'
 import type { Presentation } from '#http/app.ts'
 import type { Middleware } from '#http/context.ts'
+import type { Route } from '#http/route.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import type { ArtifactStore, Engine as EnginePort } from '#kernel/ports.ts'
@@ -20,6 +21,7 @@ import { createPages } from './pages.ts'
 import type { PassiveRequest } from './policy.ts'
 import { createRefreshGrace } from './refresh.ts'
 import { createServe } from './serve.ts'
+import { createSessionManagement } from './session-management.ts'
 import type { OpSettings } from './settings.ts'
 import { createSwap, type Swap } from './swap.ts'
 
@@ -51,6 +53,8 @@ export interface Op {
   readonly engine: EnginePort
   /** What signs cookies, newest first: the whole web application uses the same. */
   readonly cookieKeys: readonly string[]
+  /** Addresses of ours beside the engine's. */
+  readonly routes: readonly Route[]
   /** Answers the engine's endpoints (CONTRACT 4); passes everything else on. */
   readonly middleware: Middleware
   /** Builds anew from the records as they are now. Throws when that fails; what is in force stays. */
@@ -72,11 +76,12 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   const secrets = await readSecrets(settings, records.keys)
   const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
   const guardSecrets = createSecretGuard(options.store, clock)
+  const watch = createSessionManagement(settings, await records.keys.secret('browser state'), options.presentation.view)
   const engine = createEnginePort({ ...options, names: secrets.names, instance: current })
   const pages = createPages({ ...options.presentation, ...engine, trace: options.trace })
 
   swap = await createSwap({
-    build: () => createInstance({ options, secrets, grace, pages, guardSecrets }),
+    build: () => createInstance({ options, secrets, grace, pages, watch, guardSecrets }),
     nextChange: () => records.keys.nextChange(),
     clock,
     log,
@@ -90,7 +95,14 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   return {
     cookieKeys: secrets.cookieKeys,
     engine,
-    middleware: createServe({ settings, instance: current, grace, openRegistration: secrets.openRegistration }),
+    routes: watch.routes,
+    middleware: createServe({
+      settings,
+      instance: current,
+      grace,
+      syncState: watch.sync,
+      openRegistration: secrets.openRegistration,
+    }),
     reload,
     async close() {
       forget()

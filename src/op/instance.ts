@@ -18,6 +18,7 @@ import type { OpOptions } from './index.ts'
 import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
 import type { RefreshGrace } from './refresh.ts'
+import type { SessionManagement } from './session-management.ts'
 import { grantLifetime, type OpSettings } from './settings.ts'
 import { createPairwise } from './subjects.ts'
 
@@ -62,6 +63,7 @@ export interface InstanceParts {
   readonly secrets: Secrets
   readonly grace: RefreshGrace
   readonly pages: Pages
+  readonly watch: SessionManagement
   /** Limits guesses at client secrets. */
   readonly guardSecrets: (engine: Engine) => void
 }
@@ -105,7 +107,7 @@ const createAdapters = (
   })
 }
 
-const createSeams = ({ options, secrets, grace }: InstanceParts, acrs: AcrTable): Seams => {
+const createSeams = ({ options, secrets, grace, watch }: InstanceParts, acrs: AcrTable): Seams => {
   const { settings, store, clock } = options
   const { initialAccessToken } = settings.registration
   return {
@@ -120,6 +122,7 @@ const createSeams = ({ options, secrets, grace }: InstanceParts, acrs: AcrTable)
     registrationPolicies: [POLICY],
     acr: (ctx, actual) => reportedAcr(acrs, ctx, actual),
     isPassiveTrip,
+    respond: watch.respond,
     forgive: grace.forgive,
   }
 }

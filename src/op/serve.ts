@@ -32,16 +32,19 @@ export const createServe = (given: {
   readonly settings: OpSettings
   readonly instance: () => Instance
   readonly grace: RefreshGrace
+  /** After each answer: what the browser may know of its session. */
+  readonly syncState: (ctx: Ctx) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
 }): Middleware => {
-  const { settings, instance, grace, openRegistration } = given
+  const { settings, instance, grace, openRegistration, syncState } = given
   const base = basePath(settings.issuer)
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
   const isOpen = registration.enabled && registration.initialAccessToken === false
 
   const settle = async (ctx: Ctx): Promise<void> => {
+    if (usesCookies(ctx.path)) syncState(ctx)
     if (ctx.path === '/token') await grace.settle(ctx as unknown as KoaContextWithOIDC)
     if (ctx.path.startsWith('/register') && ctx.status < 300) ctx.body = withoutOurs(ctx.body)
     if (ctx.status === 503) ctx.set('retry-after', RETRY_SECONDS)

@@ -43,7 +43,7 @@ test('without anything all defaults hold, and they are those of the contract', (
     },
     refreshReuseGrace: 0,
     security: 'standard',
-    features: { par: true, jar: true, jarm: true, dpop: true, encryption: true },
+    features: { par: true, jar: true, jarm: true, dpop: true, encryption: true, sessionManagement: true },
     registration: { enabled: true, initialAccessToken: false, clientLifetime: null },
     subjects: { default: 'public', publicAttribute: 'id', pairwise: 'algorithmic' },
     authorizationParameters: ['preselectedExternalProvider'],

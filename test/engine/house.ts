@@ -191,6 +191,7 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
     presentation,
     engine: op.middleware,
     routes: [
+      ...op.routes,
       {
         method: 'get',
         path: '/interaction/:uid',

@@ -20,6 +20,7 @@ const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: strin
     also: ['name="xsrf" value="sample-xsrf"', 'name="logout" value="yes"'],
   },
   'logged-out': {},
+  'session-check': { also: ['<meta name="browser-state" content="op_bs_3000">'] },
   error: { also: ['<code id="error">access_denied</code>', '<code id="reference">K7QMWB4TXA</code>'] },
   'auto-post': {
     buttons: ['continue'],

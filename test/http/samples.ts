@@ -58,6 +58,7 @@ export const samples: { readonly [N in PageName]: Pages[N] } = {
   email: { ...common, action: `${flow}/email` },
   logout: { client, action: '/session/end/confirm', xsrf: 'sample-xsrf' },
   'logged-out': { client },
+  'session-check': { cookie: 'op_bs_3000' },
   error: {
     code: 'access_denied',
     sentence: 'This sign-in took too long and has expired. Please start again.',
