@@ -7,6 +7,7 @@ import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapt
 import { type Box, createBox } from '#artifacts/box.ts'
 import type { Loaded } from '#config/load.ts'
 import { masterKeys } from '#config/master-key.ts'
+import { rateLimitOf } from '#config/rate-limit.ts'
 import type { Settings } from '#config/settings.ts'
 import { builtInMappings, defaultMappingName, openConnector } from '#connectors/index.ts'
 import type { Applying } from '#directory/apply.ts'
@@ -19,6 +20,7 @@ import { createFederation } from '#federation/trip.ts'
 import { createUpstreamSessions } from '#federation/upstream.ts'
 import { createApp, createPresentation } from '#http/app.ts'
 import { healthRoutes } from '#http/health.ts'
+import { createLimit } from '#http/limit.ts'
 import type { Route } from '#http/route.ts'
 import { type Listener, listen } from '#http/server.ts'
 import { createEntrance } from '#interaction/entrance.ts'
@@ -228,6 +230,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
     const ready = async () => {
       await Promise.all([house.store.ready(), house.directory.ready()])
     }
+    const limited = rateLimitOf(settings)
     const health = healthRoutes(ready, () => listener?.draining() ?? false)
     const app = createApp({
       issuer,
@@ -240,6 +243,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
       before: [entrance.byPath],
       providerHosts: { hosts: await providerHosts(house.records), answer: entrance.byHost },
       engine: op.middleware,
+      limit: limited && createLimit({ store: house.store, clock, ...limited }),
     })
     listener = await listen(app.callback(), { ...settings.listen, tls: tlsOf(settings), log })
     parts.add(() => listener?.close())

@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs'
 import { isIP } from 'node:net'
 import { didYouMean } from './mistakes.ts'
+import { checkRateLimit } from './rate-limit.ts'
 import type { Settings } from './settings.ts'
 import { storePath } from './words.ts'
 
@@ -132,4 +133,5 @@ export const checkSettings = (settings: Valid<Settings>, known: Known, report: R
   languages(settings, known, report)
   parameters(settings, report)
   logins(settings, known, report)
+  checkRateLimit(settings, report)
 }

@@ -5,7 +5,6 @@
 
 const topLevel = [
   'spontaneousScopeLifetime',
-  'rateLimit',
   'mail',
   'hooks',
   'metrics',

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { duration, secret } from '#kernel/kinds.ts'
+import { rateLimit, rateLimitMaxRequestAllow, rateLimitWindowMs } from './rate-limit.ts'
 import {
   addressRange,
   distinct,
@@ -251,6 +252,9 @@ export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => (
   logins: logins.meta({ title: 'Local sign-in' }),
   discovery: discovery.meta({ title: 'Choosing a provider' }),
   inbound: inbound.meta({ title: 'External providers' }),
+  rateLimit: rateLimit.meta({ title: 'Limit on requests' }),
+  rateLimitWindowMs,
+  rateLimitMaxRequestAllow,
   logging: logging.meta({ title: 'Logs' }),
   egress: egress.meta({ title: 'Outbound requests' }),
   i18n: i18n.meta({ title: 'Languages' }),

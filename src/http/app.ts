@@ -13,7 +13,8 @@ import type { Ctx, Middleware, State } from './context.ts'
 import { type Csrf, createCsrf } from './csrf.ts'
 import { endpointOf } from './endpoints.ts'
 import { createErrors, type Errors, type Failure } from './errors.ts'
-import { createGuard } from './guard.ts'
+import { createGuard, isProbe } from './guard.ts'
+import type { Limit } from './limit.ts'
 import { createMessages, type Messages } from './messages.ts'
 import type { TrustProxy } from './proxies.ts'
 import { createRouter, type Route } from './route.ts'
@@ -64,6 +65,8 @@ export interface AppOptions {
   readonly before?: readonly Middleware[]
   /** Further hosts, and who answers there; nothing else is served on them. */
   readonly providerHosts?: { readonly hosts: () => ReadonlySet<string>; readonly answer: Middleware }
+  /** Counts every request but probes and assets; throws Fault `request.limited`. */
+  readonly limit?: Limit | undefined
   /** The whole OpenID Provider, asked only for the paths of endpoints.ts. */
   readonly engine?: Middleware
 }
@@ -91,6 +94,9 @@ const replaceReadings = (app: App, issuer: URL, address: (req: IncomingMessage) 
   })
 }
 
+/** Not counted: probes, and what a page that says "too many" is made of. */
+const isFree = (path: string): boolean => isProbe(path) || isAsset(path)
+
 const nothing = async () => undefined
 
 /** Runs middlewares one after the other until one does not call on. */
@@ -100,7 +106,7 @@ const chain = (middlewares: readonly Middleware[], ctx: Ctx, last: () => unknown
 }
 
 export const createApp = (options: AppOptions): App => {
-  const { clock, log, presentation, providerHosts, engine, before = [] } = options
+  const { clock, log, presentation, providerHosts, engine, limit, before = [] } = options
   const issuer = new URL(options.issuer)
   const base = issuer.pathname.replace(/\/$/, '')
   const guard = createGuard({ issuer: options.issuer, trustProxy: options.trustProxy, hosts: providerHosts?.hosts })
@@ -122,6 +128,7 @@ export const createApp = (options: AppOptions): App => {
 
   const dispatch = async (ctx: Ctx) => {
     guard.admit(ctx)
+    if (limit && !isFree(ctx.path.startsWith(base) ? ctx.path.slice(base.length) : ctx.path)) await limit(ctx.ip)
     if (ctx.state.host !== undefined && ctx.state.host !== issuer.host) {
       const refuse = () => {
         throw new Fault('request.host', { host: ctx.state.host })

@@ -45,6 +45,7 @@ const untraced: ReadonlySet<FaultCode> = new Set([
   'request.not-found',
   'request.method',
   'request.host',
+  'request.limited',
   'request.too-large',
   'request.too-long',
   'store.unavailable',

@@ -18,8 +18,8 @@ export const MOST_URL = 16_384
 export const MOST_BODY = 1_048_576
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-/** Probes come by address, from inside. */
-const PROBES = new Set(['/healthz', '/readyz'])
+/** Probes come by address, from inside, and are never limited. @param path below the issuer */
+export const isProbe = (path: string): boolean => path === '/healthz' || path === '/readyz'
 
 export interface GuardOptions {
   readonly issuer: string
@@ -106,7 +106,7 @@ export const createGuard = (options: GuardOptions): Guard => {
       const path = base && ctx.path.startsWith(`${base}/`) ? ctx.path.slice(base.length) : ctx.path
       setAll(res, endpointOf(path)?.endpoint.machine ? sets.machine : isFlow(path) ? sets.flow : sets.page)
       checkShape(req)
-      if (!PROBES.has(path)) ctx.state.host = checkHost(req)
+      if (!isProbe(path)) ctx.state.host = checkHost(req)
     },
   }
 }

@@ -3,23 +3,11 @@
  * what is believed (an unreadable entry ends the walk at the last address that is known).
  */
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
+import { plainAddress } from '#kernel/network.ts'
 
 /** `trustProxy` of the settings: nobody, everybody, or these networks (CIDR or single addresses). */
 export type TrustProxy = boolean | readonly string[]
 export type Trusts = (address: string) => boolean
-
-/** One spelling per address: IPv4-mapped IPv6 becomes IPv4, zones and ports go. Undefined when it is no address. */
-export const plainAddress = (text: string): string | undefined => {
-  let address = text.trim()
-  const bracketed = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(address)
-  if (bracketed?.[1]) address = bracketed[1]
-  else if (/^[\d.]+:\d{1,5}$/.test(address)) address = address.slice(0, address.indexOf(':'))
-  const zone = address.indexOf('%')
-  if (zone > 0) address = address.slice(0, zone)
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
-  if (mapped?.[1]) address = mapped[1]
-  return isIP(address) ? address.toLowerCase() : undefined
-}
 
 const add = (list: BlockList, network: string): void => {
   const [address = '', prefix] = network.split('/')

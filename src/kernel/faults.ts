@@ -147,6 +147,11 @@ export const faults = table({
   'request.too-long': { status: 414, oauth: 'invalid_request', say: 'The address of the request is too long.' },
   'request.too-large': { status: 413, oauth: 'invalid_request', say: 'The request is too large.' },
   'request.host': { status: 421, oauth: 'invalid_request', say: 'This host name is not served here.' },
+  'request.limited': {
+    status: 429,
+    oauth: 'temporarily_unavailable',
+    say: 'Too many requests came from your network. Please wait a little and try again.',
+  },
   'request.not-found': { status: 404, oauth: 'invalid_request', say: 'There is no page at this address.' },
   'request.method': { status: 405, oauth: 'invalid_request', say: 'This address does not accept that method.' },
   'outbound.refused': { status: 502, oauth: 'server_error', say: 'A needed address may not be contacted.' },

@@ -2,8 +2,8 @@
  * Limits on guessing: wrong secrets are counted per account and network, per account, and per network, in the artifact store, so that all nodes
  * share them. Right ones cost nothing. HAZARDS 2: never a bucket per spelling of a name or of an IPv6 address.
  */
-import { isIP } from 'node:net'
 import type { Clock } from '#kernel/clock.ts'
+import { networkOf } from '#kernel/network.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 
@@ -14,26 +14,6 @@ const PER_PAIR = 10
 /** For one account from everywhere, against guessing from many networks at once. */
 const PER_ACCOUNT = 100
 const PER_NETWORK = 100
-
-/** Who guesses whom: one bucket for all spellings. An IPv6 subscriber has a /64. */
-export const networkOf = (address: string): string => {
-  const plain = address.replace(/%.*$/, '')
-  if (isIP(plain) !== 6) return plain
-  const normal = new URL(`http://[${plain}]`).hostname.slice(1, -1)
-  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(normal)
-  if (mapped) {
-    const bytes = mapped
-      .slice(1)
-      .flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255])
-    return bytes.join('.')
-  }
-  const [head = '', tail] = normal.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail ? tail.split(':') : []
-  const missing = tail === undefined ? 0 : 8 - left.length - right.length
-  const groups = [...left, ...Array.from({ length: missing }, () => '0'), ...right]
-  return `${groups.slice(0, 4).join(':')}::/64`
-}
 
 export interface Attempts {
   /** Seconds until another try makes sense; undefined while there is room. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigurationError, type Loaded, loadConfiguration, loadResources } from '#config/load.ts'
+import { rateLimitOf } from '#config/rate-limit.ts'
 import { loadText, mistakesIn, rooms } from './golden.ts'
 
 const load = (written: unknown, env: Record<string, string> = {}, under?: unknown): Loaded =>
@@ -51,6 +52,9 @@ test('without anything all defaults hold, and they are those of the contract', (
     logins: { default: ['basic'] },
     discovery: { page: true, emailFirst: false, preselectParameter: 'preselectedExternalProvider' },
     inbound: { enabled: true },
+    rateLimit: undefined,
+    rateLimitWindowMs: undefined,
+    rateLimitMaxRequestAllow: undefined,
     logging: { level: 'info', consoleOnly: true },
     egress: { allowPrivate: false, insecureHosts: [] },
     i18n: { default: 'en', available: ['en', 'de'] },
@@ -254,5 +258,29 @@ test('resources alone may refer to what is there already, and hold no settings',
       ])
       return true
     },
+  )
+})
+
+test('the limit on requests, however it is written', () => {
+  const limit = (written: unknown, env: Record<string, string> = {}) => rateLimitOf(load(written, env).settings)
+  assert.equal(limit(undefined), undefined)
+  assert.equal(limit({ rateLimit: false }), undefined)
+  assert.deepEqual(limit({ rateLimit: {} }), { windowMs: 86_400_000, max: 1000 })
+  assert.deepEqual(limit({ rateLimit: { max: 7 } }), { windowMs: 86_400_000, max: 7 })
+  assert.deepEqual(limit({ rateLimit: { windowMs: 50 } }), { windowMs: 50, max: 1000 })
+  const synonyms = { rateLimitWindowMs: 60_000, rateLimitMaxRequestAllow: 5 }
+  assert.deepEqual(limit({ rateLimit: synonyms }), { windowMs: 60_000, max: 5 })
+  assert.deepEqual(limit(synonyms), { windowMs: 60_000, max: 5 })
+  assert.deepEqual(limit({ rateLimitMaxRequestAllow: 5 }), { windowMs: 86_400_000, max: 5 })
+  assert.equal(limit(synonyms, { GATEHOUSE__RATELIMIT: 'false' }), undefined)
+  assert.deepEqual(limit({ rateLimit: { max: 7 } }, { GATEHOUSE__RATE_LIMIT__MAX: '9' }), {
+    windowMs: 86_400_000,
+    max: 9,
+  })
+  for (const wrong of [{ max: 0 }, { windowMs: 0 }, { max: 1.5 }, { most: 3 }, { max: 3, rateLimitWindowMs: 3 }])
+    assert.throws(() => load({ rateLimit: wrong }), ConfigurationError, JSON.stringify(wrong))
+  assert.throws(
+    () => load({ rateLimit: { max: 3 }, rateLimitWindowMs: 3 }),
+    /rateLimitWindowMs: found beside rateLimit/,
   )
 })

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { argon2Sync } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { accountInput } from '#kernel/records/account.ts'
-import { networkOf } from '#methods/attempts.ts'
 import { openBasic } from '#methods/basic.ts'
 import { methodSettings, openMethods } from '#methods/index.ts'
 import type { Attempt, Method } from '#methods/method.ts'
@@ -204,20 +203,6 @@ describe('guessing', () => {
     const judged = outcomes.filter((each) => !each.ok && each.code === 'login.wrong').length
     // Two run at once: the one beside the last may have looked before it was counted.
     assert.ok(judged >= 3 && judged <= 4, `${judged} guesses were judged`)
-  })
-
-  test('networks', () => {
-    for (const [from, network] of [
-      ['192.0.2.1', '192.0.2.1'],
-      ['::ffff:192.0.2.1', '192.0.2.1'],
-      ['2001:db8::1', '2001:db8:0:0::/64'],
-      ['2001:0DB8:0000:0000:1:2:3:4', '2001:db8:0:0::/64'],
-      ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-      ['::1', '0:0:0:0::/64'],
-      ['unknown', 'unknown'],
-      ['', ''],
-    ] as const)
-      assert.equal(networkOf(from), network, from)
   })
 })
 
