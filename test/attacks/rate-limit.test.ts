@@ -110,9 +110,8 @@ describe('together', () => {
 
   test('far from the limit counts travel in groups; all of them arrive, and the limit is exact', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'gatehouse-limit-'))
-    const stores = []
-    for (let node = 0; node < 2; node++)
-      stores.push(await openSqliteArtifacts(join(folder, 'artifacts.db'), { clock: systemClock, log: silentLog }))
+    const open = () => openSqliteArtifacts(join(folder, 'artifacts.db'), { clock: systemClock, log: silentLog })
+    const stores = [await open(), await open()]
     t.after(async () => {
       for (const store of stores) await store.close()
       rmSync(folder, { recursive: true, force: true })
