@@ -80,7 +80,9 @@ export const startWithDemo = async (
     data: join(data, 'upstream'),
   })
   const main = joined(under(demo.main.settings), loaded({ ...demo.main.settings, ...demo.main.resources }))
-  const [running, upstream] = await Promise.all([start(main, { log }), start(loaded(demo.upstream), { log })])
+  const [person] = demo.people
+  const shown = person && { demo: { ...person, client: demo.relyingParty.url } }
+  const [running, upstream] = await Promise.all([start(main, { log, ...shown }), start(loaded(demo.upstream), { log })])
   const relyingParty = await startRelyingParty({
     ...demo.relyingParty,
     issuer: running.issuer,

@@ -21,6 +21,7 @@ import { createUpstreamSessions } from '#federation/upstream.ts'
 import { createApp, createPresentation } from '#http/app.ts'
 import { healthRoutes } from '#http/health.ts'
 import { createLimit } from '#http/limit.ts'
+import type { Pages } from '#http/pages.ts'
 import type { Route } from '#http/route.ts'
 import { type Listener, listen } from '#http/server.ts'
 import { createEntrance } from '#interaction/entrance.ts'
@@ -41,6 +42,8 @@ import { createTrace, type Trace } from '#trace/trace.ts'
 export interface World {
   readonly log: Log
   readonly clock?: Clock
+  /** Where the demo begins and who may sign in there, for the front page. */
+  readonly demo?: Pages['home']['demo']
 }
 
 /** What every command needs: the stores open, records and traces over them. */
@@ -153,10 +156,14 @@ export interface Running {
 const tlsOf = ({ listen: { tls } }: Settings) =>
   tls && { cert: readFileSync(tls.certFile, 'utf8'), key: readFileSync(tls.keyFile, 'utf8') }
 
-const homeRoute = (issuer: string, view: ReturnType<typeof createPresentation>['view']): Route => ({
+const homeRoute = (
+  issuer: string,
+  view: ReturnType<typeof createPresentation>['view'],
+  demo: World['demo'],
+): Route => ({
   method: 'get',
   path: '/',
-  run: (ctx) => view(ctx, 'home', { issuer }),
+  run: (ctx) => view(ctx, 'home', { issuer, ...(demo && { demo }) }),
 })
 
 type Closer = ReturnType<typeof closer>
@@ -239,7 +246,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
       clock,
       log,
       presentation,
-      routes: [homeRoute(issuer, presentation.view), ...health, ...op.routes, ...routes],
+      routes: [homeRoute(issuer, presentation.view, world.demo), ...health, ...op.routes, ...routes],
       before: [entrance.byPath],
       providerHosts: { hosts: await providerHosts(house.records), answer: entrance.byHost },
       engine: op.middleware,

@@ -69,6 +69,7 @@ export const RESPONSE_TYPES = [
 /** The relying party's own addresses below its base. */
 export const CALLBACK = '/callback'
 export const LOGGED_OUT = '/logged-out'
+export const LOGO = '/logo.svg'
 
 /**
  * The metadata that the relying party is registered with, by the demo or by itself.
@@ -78,6 +79,7 @@ export const LOGGED_OUT = '/logged-out'
 export const relyingPartyMetadata = (url: string) => ({
   client_name: 'Test relying party',
   client_uri: url,
+  logo_uri: `${url}${LOGO}`,
   application_type: 'native',
   redirect_uris: [`${url}${CALLBACK}`],
   post_logout_redirect_uris: [`${url}${LOGGED_OUT}`],

@@ -4,6 +4,7 @@
  * with one option needs no page, several options are the choice page's.
  */
 import { domainToASCII } from 'node:url'
+import { groups } from '#kernel/acr.ts'
 import type { Acr, IdentityProvider } from '#kernel/records/provider.ts'
 import { isEmail } from './profile.ts'
 
@@ -61,12 +62,6 @@ export interface Choice {
 }
 
 type Way = Pick<Choice, 'steps' | 'acr' | 'amr'>
-
-/** Groups of CONTRACT 5 and the protocols they stand for. */
-const groups: ReadonlyMap<string, readonly string[]> = new Map([
-  ['passport_social', ['oidc', 'oauth2', 'oauth1']],
-  ['passport_saml', ['saml']],
-])
 
 const byOrder = (a: IdentityProvider, b: IdentityProvider): number =>
   a.order - b.order || (a.displayName ?? a.id).localeCompare(b.displayName ?? b.id)

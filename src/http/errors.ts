@@ -149,7 +149,16 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
       ctx.body = `${sentence}\n`
     } else {
       const { client, ways = [home] } = ctx.state
-      view(ctx, 'error', { code: failure.oauth, sentence, reference, ways, ...(client && { client }) })
+      const t = textsFor(ctx, messages)
+      const title = `title.${failure.code}`
+      view(ctx, 'error', {
+        code: failure.oauth,
+        sentence,
+        reference,
+        ways,
+        ...(t.has(title) && { title: t(title) }),
+        ...(client && { client }),
+      })
     }
   }
 

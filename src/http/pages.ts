@@ -9,6 +9,22 @@ export interface ClientCard {
   readonly terms?: string
 }
 
+/** Of registration metadata, by the names of OIDC Registration 2. */
+export const cardOf = (client: {
+  readonly client_id?: string | undefined
+  readonly client_name?: string | undefined
+  readonly logo_uri?: string | undefined
+  readonly client_uri?: string | undefined
+  readonly policy_uri?: string | undefined
+  readonly tos_uri?: string | undefined
+}): ClientCard => ({
+  name: client.client_name ?? client.client_id ?? '',
+  ...(client.logo_uri && { logo: client.logo_uri }),
+  ...(client.client_uri && { home: client.client_uri }),
+  ...(client.policy_uri && { policy: client.policy_uri }),
+  ...(client.tos_uri && { terms: client.tos_uri }),
+})
+
 export interface ProviderButton {
   readonly id: string
   readonly displayName: string
@@ -66,6 +82,8 @@ export interface Pages {
   'session-check': { cookie: string }
   /** `#page-error`: `<code id="error">`, `<code id="reference">`, one sentence, ways on. */
   error: {
+    /** What is on top where "this did not work" would be wrong. */
+    title?: string
     code: string
     sentence: string
     reference: string
@@ -74,8 +92,11 @@ export interface Pages {
     /** What the specification's error_description says, for the application's developer; English. */
     detail?: string
   }
-  /** A page that submits itself to the provider (SAML POST and the like), with a button for those without JavaScript. */
-  'auto-post': { url: string; fields: Readonly<Record<string, string>>; provider: string }
+  /**
+   * A page that submits itself, with a button for those without JavaScript: to a provider (SAML POST and the like), or
+   * with the answer to the relying party (`client`, response_mode=form_post).
+   */
+  'auto-post': { url: string; fields: Readonly<Record<string, string>>; to: string; client?: ClientCard }
   /** The issuer's own front page: what this is, where discovery is. */
   home: { issuer: string; demo?: { client: string; username: string; password: string } }
 }

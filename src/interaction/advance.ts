@@ -134,7 +134,7 @@ const leave = async (world: InteractionWorld, ctx: Ctx, login: Login, provider: 
       sent: Object.fromEntries(searchParams),
     })
     if (departure.go === 'redirect') return seeOther(ctx, departure.url.href)
-    world.view(ctx, 'auto-post', { url: departure.url.href, fields: departure.fields, provider })
+    world.view(ctx, 'auto-post', { url: departure.url.href, fields: departure.fields, to: provider })
   } catch (error) {
     if (!isFault(error)) throw error
     await stumble(world, ctx, login, provider, error.code, error.detail)

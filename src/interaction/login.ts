@@ -10,7 +10,7 @@ import type { Federation } from '#federation/trip.ts'
 import type { UpstreamSessions } from '#federation/upstream.ts'
 import type { Ctx } from '#http/context.ts'
 import type { Messages } from '#http/messages.ts'
-import type { ClientCard, WayOn } from '#http/pages.ts'
+import { type ClientCard, cardOf, type WayOn } from '#http/pages.ts'
 import type { View } from '#http/view.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { Fault, type FaultCode } from '#kernel/faults.ts'
@@ -49,14 +49,6 @@ export interface Login {
   readonly reference: string
 }
 
-export const cardOf = (client: Client): ClientCard => ({
-  name: client.client_name ?? client.client_id,
-  ...(client.logo_uri && { logo: client.logo_uri }),
-  ...(client.client_uri && { home: client.client_uri }),
-  ...(client.policy_uri && { policy: client.policy_uri }),
-  ...(client.tos_uri && { terms: client.tos_uri }),
-})
-
 const STALE: Record<KeptRequest['state'], FaultCode> = {
   open: 'journey.foreign',
   finished: 'journey.finished',
@@ -69,8 +61,10 @@ const explain = async (world: InteractionWorld, ctx: Ctx, uid: string): Promise<
   if (!kept) throw new Fault('journey.unknown')
   const client = await world.records.clients.get(kept.clientId)
   const home = client?.initiate_login_uri ?? client?.client_uri
-  const ways: WayOn[] = [{ href: `/interaction/${uid}/restart`, label: 'way.restart' }]
-  if (home) ways.push({ href: home, label: 'way.application' })
+  const application: WayOn[] = home ? [{ href: home, label: 'way.application' }] : []
+  const restart: WayOn = { href: `/interaction/${uid}/restart`, label: 'way.restart' }
+  // Who has finished wants back to the application; the same request again would bring it an answer that it had.
+  const ways = kept.state === 'finished' && home ? application : [restart, ...application]
   if (client) ctx.state.client = cardOf(client)
   ctx.state.ways = ways
   throw new Fault(STALE[kept.state], { uid, client: kept.clientId })

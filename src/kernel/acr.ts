@@ -1,4 +1,4 @@
-/** What an authorization request asks of the authentication: read once, for the engine's policy and for the journey. */
+/** What acr values mean to everybody: what a request asks, and the groups; for the engine's policy and for the journey. */
 
 export interface AcrRequest {
   readonly values: readonly string[]
@@ -7,6 +7,12 @@ export interface AcrRequest {
 
 const strings = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
+
+/** Groups of CONTRACT 5 and the protocols they stand for. */
+export const groups: ReadonlyMap<string, readonly string[]> = new Map([
+  ['passport_social', ['oidc', 'oauth2', 'oauth1']],
+  ['passport_saml', ['saml']],
+])
 
 /**
  * Reads `claims.id_token.acr` and `acr_values` (OIDC Core 5.5.1.1, 3.1.2.1). An essential claim goes before acr_values,

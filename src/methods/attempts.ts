@@ -1,6 +1,9 @@
 /**
- * Limits on guessing: wrong secrets are counted per account and network, per account, and per network, in the artifact store, so that all nodes
- * share them. Right ones cost nothing. HAZARDS 2: never a bucket per spelling of a name or of an IPv6 address.
+ * Limits on guessing: wrong secrets are counted per account and network, per account, and per network, in the artifact
+ * store, so that all nodes share them. A right one forgives the wrong ones before it for this account from this network
+ * only: whoever knows the secret of one account must not win tries at another, and a stranger who guesses from elsewhere
+ * (or from the same network, beside the owner) stays under the account's own limit.
+ * HAZARDS 2: never a bucket per spelling of a name or of an IPv6 address.
  */
 import type { Clock } from '#kernel/clock.ts'
 import { networkOf } from '#kernel/network.ts'
@@ -20,6 +23,8 @@ export interface Attempts {
   limited(who: { account: string; address: string }): Promise<number | undefined>
   /** Counts a wrong secret. */
   wrong(who: { account: string; address: string }): Promise<void>
+  /** The secret was right: the typing errors before it are forgotten. */
+  right(who: { account: string; address: string }): Promise<void>
 }
 
 /** @param kind what is guessed; each kind has counters of its own */
@@ -42,7 +47,7 @@ export const createAttempts = (
         bucket('pair', JSON.stringify([account, network]), perPair),
         bucket('account', account, perAccount),
         bucket('network', network, perNetwork),
-      ],
+      ] as const,
     }
   }
   return {
@@ -56,6 +61,17 @@ export const createAttempts = (
     async wrong(who) {
       const { end, all } = buckets(who)
       await Promise.all(all.map(({ key }) => store.increment(key, 1, end)))
+    },
+    async right(who) {
+      const {
+        end,
+        all: [pair],
+      } = buckets(who)
+      const count = await store.increment(pair.key, 0, end)
+      if (count <= 0) return
+      // What was counted meanwhile stays counted; two right ones at once must not forgive twice.
+      const left = await store.increment(pair.key, -count, end)
+      if (left < 0) await store.increment(pair.key, Math.min(count, -left), end)
     },
   }
 }

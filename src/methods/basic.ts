@@ -33,8 +33,8 @@ interface World {
   readonly store: ArtifactStore
   readonly clock: Clock
   readonly passwords: Passwords
-  /** Replaces the standard limits: 10 an account, 100 a network, in 15 minutes. */
-  readonly limits?: { readonly perAccount?: number; readonly perNetwork?: number }
+  /** Replaces the standard limits of attempts.ts. */
+  readonly limits?: { readonly perPair?: number; readonly perAccount?: number; readonly perNetwork?: number }
 }
 
 /** Who is being asked, and from where. */
@@ -75,6 +75,7 @@ const check = async (
   })
   if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
   if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
+  await attempts.right(who)
   if (account.disabled) return { ok: false, code: 'login.disabled' }
   if (verdict.needsRehash) await strengthen(world, account, password)
   // RFC 8176: pwd.

@@ -2,6 +2,7 @@
  * Which authentication context satisfies which request (CONTRACT 5, DESIGN 3.10). Pure: a table made of the enabled
  * methods, the enabled providers and the `acrs` records. More is never claimed than was done.
  */
+import { groups } from '#kernel/acr.ts'
 import type { Acr, IdentityProvider } from '#kernel/records/provider.ts'
 
 /** How the person of a browser session signed in. */
@@ -21,11 +22,6 @@ export interface AcrTable {
   reachable(values: readonly string[], providers?: readonly string[]): string[]
 }
 
-const groups: Readonly<Record<string, readonly string[]>> = {
-  passport_social: ['oidc', 'oauth2', 'oauth1'],
-  passport_saml: ['saml'],
-}
-
 /** @param given ids of the enabled local methods, enabled providers only, all acr records */
 export const createAcrTable = (given: {
   readonly methods: readonly string[]
@@ -40,7 +36,7 @@ export const createAcrTable = (given: {
     ({ value }) => value,
   )
   const membersOf = (group: string): IdentityProvider[] =>
-    given.providers.filter(({ protocol }) => groups[group]?.includes(protocol))
+    given.providers.filter(({ protocol }) => groups.get(group)?.includes(protocol))
 
   /** Every way in that certainly was taken. */
   const taken = ({ acr, provider }: Done): Set<string> => {
@@ -76,7 +72,7 @@ export const createAcrTable = (given: {
     ...methods,
     ...providers.keys(),
     ...byAcr.keys(),
-    ...Object.keys(groups).filter((group) => membersOf(group).length > 0),
+    ...[...groups.keys()].filter((group) => membersOf(group).length > 0),
     ...records.keys(),
   ]
   return {

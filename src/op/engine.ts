@@ -32,6 +32,8 @@ export interface Seams {
   isPassiveTrip(ctx: object): boolean
   /** The members of an authorization response, with those that Session Management 1.0 adds. */
   respond<R extends object>(ctx: KoaContextWithOIDC, redirectUri: string, members: R): R
+  /** Shows the page that posts an authorization response to the relying party (OAuth 2.0 Form Post Response Mode). */
+  formPost(ctx: KoaContextWithOIDC, url: string, fields: Readonly<Record<string, string>>, status: number): void
   /** May answer a refresh token that was used a moment ago, `usedAt` epoch seconds; throws then. */
   forgive(value: string, clientId: string | undefined, usedAt: number): Promise<void>
 }
@@ -100,6 +102,25 @@ const once = <K extends Model>(engine: object, name: K, make: () => unknown): Pr
 /** How the running request's person signed in, while the engine makes a token of it. */
 const running = () => Provider.ctx?.oidc
 
+type Payload = Parameters<ResponseMode>[2]
+
+/** The members of a response that are there, as a form carries them. */
+const present = (payload: Payload): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(payload)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, String(value)]),
+  )
+
+/** The page's own status, as the engine has it. */
+const statusOf = (payload: Payload): number => ('error' in payload ? 400 : 200)
+
+const signed = (engine: Provider, ctx: KoaContextWithOIDC, payload: Payload): Promise<string> => {
+  const token = new engine.IdToken({}, { ctx })
+  for (const [name, value] of Object.entries(payload)) token.set(name, value)
+  return token.issue({ use: 'authorization' })
+}
+
 export class Engine extends Base {
   readonly #seams: Seams
 
@@ -109,13 +130,24 @@ export class Engine extends Base {
   }
 
   /**
-   * Every response, success and error, passes its mode's handler; the events know of successes only (ENGINE 1).
+   * Every response, success and error, passes its mode's handler; the events know of successes only (ENGINE 1). The
+   * engine's own form is bare HTML with an inline script, so that ours takes its place.
    * The constructor above calls this before our own fields exist.
    */
   override registerResponseMode(name: string, handler: ResponseMode): void {
+    const post: ResponseMode = (ctx, url, payload) =>
+      this.#seams.formPost(ctx, url, present(payload), statusOf(payload))
+    // JARM 2.3.3: the same form with everything signed in one field.
+    const postSigned: ResponseMode = async (ctx, url, payload) =>
+      this.#seams.formPost(ctx, url, { response: await signed(this, ctx, payload) }, statusOf(payload))
+    const ours = new Map([
+      ['form_post', post],
+      ['form_post.jwt', postSigned],
+    ])
+    const answer = ours.get(name) ?? handler
     super.registerResponseMode(name, function (this: Provider, ctx, redirectUri, members) {
       const seams = (this as unknown as Engine).#seams
-      return handler.call(this, ctx, redirectUri, seams.respond(ctx, redirectUri, members))
+      return answer.call(this, ctx, redirectUri, seams.respond(ctx, redirectUri, members))
     } as ResponseMode)
   }
 

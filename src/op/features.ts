@@ -11,6 +11,8 @@ type AllowedPolicy = NonNullable<NonNullable<Features['introspection']>['allowed
 export interface Pages {
   logout(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): void | Promise<void>
   loggedOut(ctx: KoaContextWithOIDC): void | Promise<void>
+  /** Posts an authorization response to the relying party. */
+  formPost(ctx: KoaContextWithOIDC, url: string, fields: Readonly<Record<string, string>>, status: number): void
   /** @param out safe to show; @param cause for the log and the trace only */
   error(
     ctx: KoaContextWithOIDC,

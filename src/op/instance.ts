@@ -107,7 +107,7 @@ const createAdapters = (
   })
 }
 
-const createSeams = ({ options, secrets, grace, watch }: InstanceParts, acrs: AcrTable): Seams => {
+const createSeams = ({ options, secrets, grace, watch, pages }: InstanceParts, acrs: AcrTable): Seams => {
   const { settings, store, clock } = options
   const { initialAccessToken } = settings.registration
   return {
@@ -123,6 +123,7 @@ const createSeams = ({ options, secrets, grace, watch }: InstanceParts, acrs: Ac
     acr: (ctx, actual) => reportedAcr(acrs, ctx, actual),
     isPassiveTrip,
     respond: watch.respond,
+    formPost: pages.formPost,
     forgive: grace.forgive,
   }
 }

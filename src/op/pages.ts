@@ -1,23 +1,14 @@
 /** The engine's own pages, through the same views as all others (CONTRACT 11). */
-import type { Client, KoaContextWithOIDC } from 'oidc-provider'
+import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Kept } from '#artifacts/interaction-rows.ts'
 import type { Ctx } from '#http/context.ts'
 import type { Errors } from '#http/errors.ts'
-import type { ClientCard, WayOn } from '#http/pages.ts'
+import { cardOf, type WayOn } from '#http/pages.ts'
 import type { View } from '#http/view.ts'
 import type { KeptRequest } from '#kernel/ports.ts'
 import { randomReference } from '#kernel/random.ts'
 import { referenceOf, type Trace } from '#trace/trace.ts'
 import type { Pages } from './features.ts'
-
-/** The relying party as a person may see it. */
-export const cardOf = (client: Client): ClientCard => ({
-  name: client.clientName ?? client.clientId,
-  ...(client.logoUri !== undefined && { logo: client.logoUri }),
-  ...(client.clientUri !== undefined && { home: client.clientUri }),
-  ...(client.policyUri !== undefined && { policy: client.policyUri }),
-  ...(client.tosUri !== undefined && { terms: client.tosUri }),
-})
 
 /** Routes that a person's browser comes to. */
 export const shown: ReadonlySet<string> = new Set([
@@ -37,7 +28,7 @@ export const createPages = (given: {
   readonly trace: Trace
 }): Pages => {
   const { view, errors, kept, restartUrl, trace } = given
-  const card = (ctx: KoaContextWithOIDC) => (ctx.oidc.client ? { client: cardOf(ctx.oidc.client) } : {})
+  const card = (ctx: KoaContextWithOIDC) => (ctx.oidc.client ? { client: cardOf(ctx.oidc.client.metadata()) } : {})
 
   const waysOn = async (ctx: KoaContextWithOIDC): Promise<WayOn[]> => {
     const ways: WayOn[] = []
@@ -69,6 +60,10 @@ export const createPages = (given: {
     },
     loggedOut(ctx) {
       view(ctx as unknown as Ctx, 'logged-out', card(ctx))
+    },
+    formPost(ctx, url, fields, status) {
+      const { name } = ctx.oidc.client ? cardOf(ctx.oidc.client.metadata()) : { name: new URL(url).host }
+      view(ctx as unknown as Ctx, 'auto-post', { url, fields, to: name, ...card(ctx) }, status)
     },
     async error(ctx, out, cause) {
       if (!shown.has(ctx.oidc.route)) {

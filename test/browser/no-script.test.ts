@@ -65,6 +65,17 @@ test('the choice, the e-mail address, the provider, consent; then silently, and 
   assert.deepEqual(complaints, [])
 })
 
+test('the front page leads to the demo and says who may sign in there', { skip }, async (t) => {
+  const { page } = await visit(t, { javaScriptEnabled: false })
+  await page.goto(demo().issuer)
+  assert.deepEqual(
+    [await page.textContent('#demo-username'), await page.textContent('#demo-password')],
+    ['alice', demo().passwords.alice],
+  )
+  await page.click('#demo')
+  await at(page, 'start')
+})
+
 test('form_post by its button, a fragment by hand', { skip }, async (t) => {
   const { page, complaints } = await visit(t, plain)
   await signInAlice(page, demo())

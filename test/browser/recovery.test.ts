@@ -79,6 +79,8 @@ test('a finished sign-in by bookmark leads to the application, where the session
   await signedIn(page)
   await page.goto(bookmark)
   await at(page, 'error')
+  assert.equal(await page.textContent('h1'), 'This sign-in is finished')
+  assert.deepEqual(await page.locator('.ways a').allTextContents(), ['Back to Test relying party'])
   await page.click('.ways a:has-text("Test relying party")')
   await at(page, 'start')
   await page.click('#start-login')

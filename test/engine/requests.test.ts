@@ -98,7 +98,24 @@ describe('authorization requests', () => {
     assert.equal(answer.status, 200)
     assert.match(answer.body, /name="code" value="[^"]+"/)
     assert.ok(!answer.body.includes('"><script>'))
-    assert.match(answer.headers.get('content-security-policy') ?? '', /script-src [^;]*'sha256-/)
+    assert.match(answer.body, /<button [^>]*id="continue"/)
+    assert.doesNotMatch(answer.body, /<script(?! type="module" src="\/assets\/)/)
+    assert.match(answer.headers.get('content-security-policy') ?? '', /script-src 'self';(?!.*form-action)/)
+  })
+
+  test('form_post.jwt hands over one signed field, an error by its status too', async () => {
+    const visitor = new Visitor(open())
+    const signed = async (more: Record<string, string>) => {
+      const { status, body } = await visitor.authorize('web', { response_mode: 'form_post.jwt', state: 's', ...more })
+      const [, response] = /name="response" value="([^"]+)"/.exec(body) ?? []
+      assert.equal(body.match(/type="hidden"/g)?.length, 1)
+      return { status, claims: claimsOf(response) }
+    }
+    const good = await signed({})
+    assert.deepEqual([good.status, good.claims.state, good.claims.aud], [200, 's', 'web'])
+    assert.equal((await redeem(open(), 'web', String(good.claims.code))).status, 200)
+    const bad = await signed({ prompt: 'none', max_age: '0' })
+    assert.deepEqual([bad.status, bad.claims.error], [400, 'login_required'])
   })
 
   test('an ID token alone carries the claims of its scopes; beside a code they are at userinfo', async () => {

@@ -1,57 +1,16 @@
 /** The pages in Debian's Chromium, under their real security policy: axe, keyboard and script, and without script. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { after, before, test } from 'node:test'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { test } from 'node:test'
+import type { BrowserContextOptions } from 'playwright-core'
 import type { PageName } from '#http/pages.ts'
 import { type Route, seeOther } from '#http/route.ts'
+import { violations } from '#test/browser/axe.ts'
+import { openBrowser, skip } from '#test/browser/chromium.ts'
 import { samples } from './samples.ts'
 import { open, says } from './world.ts'
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-// On a developer's machine without it the suite goes on; where tests decide (CI) its absence is a failure.
-const skip = !existsSync(executablePath) && !process.env.CI && `no Chromium at ${executablePath}`
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const names = Object.keys(samples) as PageName[]
-
-let browser: Browser
-before(async () => {
-  if (skip) return
-  const args = [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ]
-  browser = await chromium.launch({ executablePath, args })
-})
-after(() => browser?.close())
-
-/** A page that counts what its policy or its scripts complain about. */
-const visit = async (t: { after(close: () => Promise<void>): void }, options: BrowserContextOptions = {}) => {
-  const context = await browser.newContext({ locale: 'en-GB', ...options })
-  t.after(() => context.close())
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('console', (message) => void (message.type() === 'error' && complaints.push(message.text())))
-  page.on('pageerror', (error) => void complaints.push(String(error)))
-  return { page, complaints }
-}
-
-/** Runs in the page, as text: this project's types know no DOM. */
-const AXE = `(async () => {
-  const values = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-  const found = await axe.run(document, { runOnly: { type: 'tag', values }, rules: { 'target-size': { enabled: true } } })
-  return found.violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' | '))
-})()`
-const violations = async (page: Page): Promise<string[]> => {
-  await page.evaluate(axe)
-  return page.evaluate<string[]>(AXE)
-}
+const visit = openBrowser()
 
 const show = (view: Parameters<Parameters<typeof open>[1]>[0]['view']): Route => ({
   method: 'get',
@@ -64,8 +23,8 @@ const show = (view: Parameters<Parameters<typeof open>[1]>[0]['view']): Route =>
 })
 
 const looks: [string, BrowserContextOptions][] = [
-  ['light, desktop', { colorScheme: 'light', viewport: { width: 1200, height: 800 } }],
-  ['dark, phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
+  ['light, desktop', { colorScheme: 'light', reducedMotion: 'reduce', viewport: { width: 1200, height: 800 } }],
+  ['dark, phone', { colorScheme: 'dark', reducedMotion: 'reduce', viewport: { width: 360, height: 740 } }],
 ]
 for (const [look, options] of looks)
   test(`axe finds nothing, the policy blocks nothing, nothing is wider than the screen: ${look}`, {

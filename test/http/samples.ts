@@ -73,7 +73,7 @@ export const samples: { readonly [N in PageName]: Pages[N] } = {
   'auto-post': {
     url: 'https://idp.example/saml/sso',
     fields: { SAMLRequest: 'PHNhbWw+', RelayState: 'a"b<c' },
-    provider: 'Acme Corporation',
+    to: 'Acme Corporation',
   },
   home: {
     issuer: 'https://id.example.org',

@@ -40,7 +40,7 @@ const account = (more: Record<string, unknown> = {}) => {
 /** An address of its own for each test, so that their counters do not meet. */
 const address = () => `198.51.${++number >> 8}.${number & 255}`
 
-const open = (limits?: { perAccount?: number; perNetwork?: number }): Method =>
+const open = (limits?: { perPair?: number; perAccount?: number; perNetwork?: number }): Method =>
   openBasic({
     accounts: rooms.records.accounts,
     store: rooms.store,
@@ -192,6 +192,34 @@ describe('guessing', () => {
     assert.ok(!limited.ok && limited.retryAfter)
     rooms.clock.at += limited.retryAfter * 1000
     assert.equal((await attempt(method, username, 'right', at)).ok, true)
+  })
+
+  test('a right password forgives the typing errors of its own network, not those of others', async () => {
+    const method = open({ perAccount: 8, perNetwork: 100, perPair: 3 })
+    const [mine, foreign] = [await account(), await account()]
+    const at = { address: address() }
+    for (let round = 0; round < 3; round += 1) {
+      for (let slip = 0; slip < 2; slip += 1) assert.deepEqual(await attempt(method, mine.username, 'wrong', at), wrong)
+      assert.deepEqual(await attempt(method, foreign.username, 'wrong', at), wrong)
+      assert.equal((await attempt(method, mine.username, 'right', at)).ok, true, `round ${round}`)
+    }
+    const other = await attempt(method, foreign.username, 'right', at)
+    assert.equal(!other.ok && other.code, 'login.limited', 'signing in to an own account wins no tries at another')
+    for (let more = 0; more < 2; more += 1)
+      assert.deepEqual(await attempt(method, mine.username, 'wrong', { address: address() }), wrong)
+    const whole = await attempt(method, mine.username, 'right', at)
+    assert.equal(!whole.ok && whole.code, 'login.limited', 'the limit over all networks forgives nothing')
+  })
+
+  test('right passwords at the same moment forgive once', async () => {
+    const method = open({ perAccount: 100, perNetwork: 100, perPair: 3 })
+    const { username } = await account()
+    const at = { address: address() }
+    for (let slip = 0; slip < 2; slip += 1) await attempt(method, username, 'wrong', at)
+    await Promise.all(Array.from({ length: 4 }, () => attempt(method, username, 'right', at)))
+    for (let slip = 0; slip < 3; slip += 1) assert.deepEqual(await attempt(method, username, 'wrong', at), wrong)
+    const limited = await attempt(method, username, 'right', at)
+    assert.equal(!limited.ok && limited.code, 'login.limited')
   })
 
   test('many guesses at the same moment do not slip through', async () => {

@@ -3,6 +3,7 @@
  * check and token on the way. A developer's instrument for the demo; it must never run beside production data.
  * Read in this order: request (what is asked), login (what a response comes to), checks, actions, routes.
  */
+import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { createApp, createPresentation } from '#http/app.ts'
@@ -85,6 +86,7 @@ const assemble = (options: RelyingPartyOptions, url: string, client: RelyingPart
     desk,
     sessions,
     pager: createPager(desk, view, people),
+    logo: readFileSync(join(ROOT, 'public/demo.svg')),
     sessionOf: sessionReader(url, sessions.of),
   })
   const app = createApp({

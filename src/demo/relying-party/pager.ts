@@ -103,7 +103,7 @@ export const resultPage = (pager: Pager, ctx: Ctx, session: Session): void => {
   const { login, outcome } = session
   const now = epochSeconds(pager.desk.clock)
   pager.show(ctx, session, 'result', 'result', {
-    ...(login && { login: loginCard(session, login, now) }),
+    ...(login && { login: loginCard(login, now) }),
     ...(outcome && { outcome: outcomeCard(outcome, now) }),
     buttons: buttonsFor(login?.tokens ?? {}),
     canLogOut: login?.tokens.idToken !== undefined,

@@ -130,15 +130,22 @@ const claimsOf = ({ tokens }: Login): Readonly<Record<string, unknown>> =>
 /** The person's name as far as ID token and userinfo tell; undefined when nobody is signed in. */
 export const signedIn = ({ login }: Session): string | undefined => {
   if (!login?.ok) return undefined
-  const { name, preferred_username: username, email, sub } = { ...claimsOf(login), ...login.profile }
-  const found = [name, username, email, sub].find((value) => typeof value === 'string' && value !== '')
-  return typeof found === 'string' ? found : 'somebody'
+  return nameOf(login) ?? 'somebody'
 }
 
-const headline = (session: Session, login: Login): string => {
+/** An identifier is no name: until userinfo has told one there is none. */
+const nameOf = (login: Login): string | undefined => {
+  const { name, preferred_username: username, email } = { ...claimsOf(login), ...login.profile }
+  const found = [name, username, email].find((value) => typeof value === 'string' && value !== '')
+  return typeof found === 'string' ? found : undefined
+}
+
+const headline = (login: Login): string => {
   if (login.response.error) return 'The provider answered with an error'
   if (!login.ok) return 'This sign-in must not be trusted'
-  return login.tokens.idToken ? `Signed in as ${signedIn(session)}` : 'The provider allowed access'
+  if (!login.tokens.idToken) return 'The provider allowed access'
+  const name = nameOf(login)
+  return name === undefined ? 'Signed in' : `Signed in as ${name}`
 }
 
 /** How it was done, in one look. */
@@ -156,9 +163,9 @@ const facts = (login: Login, now: number): Row[] => {
   return rows(whole, now)
 }
 
-export const loginCard = (session: Session, login: Login, now: number): NonNullable<DemoPages['result']['login']> => ({
+export const loginCard = (login: Login, now: number): NonNullable<DemoPages['result']['login']> => ({
   ok: login.ok,
-  headline: headline(session, login),
+  headline: headline(login),
   ...(login.problem && { problem: login.problem }),
   facts: login.response.error ? [] : facts(login, now),
   groups: login.groups.map((group) => ({

@@ -3,7 +3,7 @@ import type { Ctx } from '#http/context.ts'
 import type { Fields } from '#http/form.ts'
 import { type Route, seeOther } from '#http/route.ts'
 import { sameSecret } from '#kernel/random.ts'
-import { CALLBACK, LOGGED_OUT } from '../configuration.ts'
+import { CALLBACK, LOGGED_OUT, LOGO } from '../configuration.ts'
 import { runAction, silently, startLogout } from './actions.ts'
 import type { Check } from './checks.ts'
 import { completeLogin, type Desk, type Refusal, startLogin } from './login.ts'
@@ -16,6 +16,8 @@ export interface Rooms {
   readonly desk: Desk
   readonly sessions: Sessions
   readonly pager: Pager
+  /** The picture of `logo_uri`, SVG. */
+  readonly logo: Buffer
   /** The session of the request's browser; a new one gets its cookie. */
   readonly sessionOf: (ctx: Ctx) => Session
 }
@@ -189,12 +191,25 @@ const clientRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => {
   ]
 }
 
+const logoRoute = (logo: Buffer): Route => ({
+  method: 'get',
+  path: LOGO,
+  run: (ctx) => {
+    // Shown on the provider's pages, which are another origin.
+    ctx.set('cross-origin-resource-policy', 'cross-origin')
+    ctx.set('cache-control', 'public, max-age=3600')
+    ctx.type = 'image/svg+xml'
+    ctx.body = logo
+  },
+})
+
 export const relyingPartyRoutes = (rooms: Rooms): Route[] => [
   ...loginRoutes(rooms),
   ...callbackRoutes(rooms),
   ...resultRoutes(rooms),
   ...endingRoutes(rooms),
   ...clientRoutes(rooms),
+  logoRoute(rooms.logo),
   {
     method: 'get',
     path: '/provider',
