@@ -15,6 +15,7 @@ const ranks: readonly (readonly string[])[] = [
   ['op', 'interaction', 'passport', 'gateway', 'manage'],
   ['admin', 'account'],
   ['demo'],
+  ['stores'],
   ['wire'],
   ['demo.ts'],
   ['cli'],
@@ -73,7 +74,7 @@ export const specifiersOf = (text: string): string[] => {
 
 const mayImport = (from: string, to: string): boolean => {
   if (from.startsWith('adapters')) return to === 'kernel'
-  if (to.startsWith('adapters')) return ['wire', 'demo.ts', 'cli', 'main'].includes(from)
+  if (to.startsWith('adapters')) return ['stores', 'wire', 'demo.ts', 'cli', 'main'].includes(from)
   const [source, target] = [rankOf.get(from), rankOf.get(to)]
   return source !== undefined && target !== undefined && target < source
 }

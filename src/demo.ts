@@ -4,6 +4,7 @@
  */
 import { dirname, join } from 'node:path'
 import { type Loaded, loadConfiguration } from '#config/load.ts'
+import { storeKind, storePath } from '#config/store-address.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
 import { type DemoConfiguration, demoConfiguration, openSeed, startRelyingParty } from '#demo/index.ts'
 import type { Log } from '#kernel/log.ts'
@@ -71,7 +72,8 @@ export const startWithDemo = async (
   const { settings } = under({})
   const issuer = new URL(settings.issuer)
   if (!LOOPBACK.has(issuer.hostname)) throw new Error('--demo: the issuer must be on localhost')
-  const data = dirname(settings.stores.artifacts.replace(/^sqlite:/, ''))
+  const file = [settings.stores.artifacts, settings.stores.directory].find((address) => storeKind(address) === 'sqlite')
+  const data = file === undefined ? './data' : dirname(storePath(file))
   const demo = demoConfiguration({
     issuer: settings.issuer,
     host: settings.listen.host,

@@ -3,7 +3,6 @@
  * decides nothing itself. Parts are closed in the reverse order of their opening.
  */
 import { readFileSync } from 'node:fs'
-import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { type Box, createBox } from '#artifacts/box.ts'
 import type { Loaded } from '#config/load.ts'
 import { masterKeys } from '#config/master-key.ts'
@@ -38,6 +37,7 @@ import { hashPassword } from '#methods/password.ts'
 import { createOp } from '#op/index.ts'
 import { type Audit, createAudit } from '#trace/audit.ts'
 import { createTrace, type Trace } from '#trace/trace.ts'
+import { openBus, openPair, readiness } from './stores.ts'
 
 export interface World {
   readonly log: Log
@@ -78,8 +78,6 @@ const closer = () => {
   }
 }
 
-const filePath = (address: string): string => address.replace(/^sqlite:/, '')
-
 /** The stores alone, as `backup` and `restore` need them: nothing is made in them, nothing is opened of what they hold. */
 export interface Stores {
   readonly store: ArtifactStore
@@ -89,23 +87,15 @@ export interface Stores {
   close(): Promise<void>
 }
 
-/** Throws Fault `store.*` with the reason in its detail. */
+/** Throws Fault `store.*` with the setting and the reason in its detail. */
 export const openStores = async ({ settings }: Loaded, { log, clock = systemClock }: World): Promise<Stores> => {
   // Before the stores make their files: a key is made for new ones only.
   const keys = await masterKeys(settings)
   const parts = closer()
-  try {
-    const [store, directory] = await Promise.all([
-      openSqliteArtifacts(filePath(settings.stores.artifacts), { clock, log }),
-      openSqliteDirectory(filePath(settings.stores.directory), { clock, log }),
-    ])
-    parts.add(() => store.close())
-    parts.add(() => directory.close())
-    return { store, directory, masterKeys: keys, close: parts.close }
-  } catch (error) {
-    await parts.close().catch(() => undefined)
-    throw error
-  }
+  const { store, directory } = await openPair(settings.stores, { clock, log })
+  parts.add(() => store.close())
+  parts.add(() => directory.close())
+  return { store, directory, masterKeys: keys, close: parts.close }
 }
 
 /** Opens stores, keyring, records and trace. Throws Fault `store.*` or `seal.broken` with the reason in its detail. */
@@ -118,7 +108,7 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
   parts.add(stores.close)
   try {
     await refuseHalfRestored(directory)
-    const bus = createLocalBus({ directory, pollMs: 250 })
+    const bus = await openBus(settings.stores, directory, { clock, log })
     parts.add(() => bus.close())
     const keyring = await openKeyring(directory, stores.masterKeys, clock)
     const sealer = keyring.artifacts
@@ -234,11 +224,11 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
     const { outbound, presentation, planner, op, routes } = await openRooms(loaded, house, world, parts)
     const entrance = createEntrance({ issuer, parameter: settings.discovery.preselectParameter, planner })
     let listener: Listener | undefined
-    const ready = async () => {
-      await Promise.all([house.store.ready(), house.directory.ready()])
-    }
     const limited = rateLimitOf(settings)
-    const health = healthRoutes(ready, () => listener?.draining() ?? false)
+    const health = healthRoutes(
+      () => readiness(settings.stores, house),
+      () => listener?.draining() ?? false,
+    )
     const app = createApp({
       issuer,
       trustProxy: settings.trustProxy,

@@ -5,6 +5,7 @@
  * User and password are percent-encoded. No message of this file repeats a password.
  */
 import { readFileSync } from 'node:fs'
+import { isFault } from '#kernel/faults.ts'
 import { unavailable } from './faults.ts'
 
 export interface Host {
@@ -69,8 +70,10 @@ const parseDb = (text: string | undefined): number => {
 
 const readOptions = (text: string | undefined): Map<string, string> => {
   const options = new Map(new URLSearchParams(text ?? ''))
+  // What is no plain word may be the rest of a password with a bare "?".
   for (const name of options.keys())
-    if (!OPTIONS.includes(name)) throw wrong(`unknown option "${name}"; there are ${OPTIONS.join(', ')}`)
+    if (!OPTIONS.includes(name))
+      throw wrong(`unknown option${/^[a-z]{1,20}$/i.test(name) ? ` "${name}"` : ''}; there are ${OPTIONS.join(', ')}`)
   return options
 }
 
@@ -129,5 +132,16 @@ export const parseAddress = (url: string): Address => {
     ...(tls && { tls }),
     prefix: prefix ? `${prefix}:${VERSION}` : VERSION,
     label: mode === 'sentinel' ? `redis ${list} (${name})` : `redis ${list}`,
+  }
+}
+
+/** What is wrong with an address, beginning with "must"; undefined when nothing is. For `check-config`: contacts nothing. */
+export const addressMistake = (url: string): string | undefined => {
+  try {
+    parseAddress(url)
+    return undefined
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return `must be a valid Redis address: ${String(error.detail.reason).replace(/^the Redis URL is wrong: /, '')}`
   }
 }

@@ -156,6 +156,12 @@ const linesOf = (error: unknown): string[] => {
   if (error instanceof ConfigurationError) return error.message.split('\n')
   if (error instanceof CliError) return [error.message]
   if (isFault(error)) {
+    const { setting, reason, path, store } = error.detail
+    if (typeof setting === 'string' && typeof reason === 'string') {
+      // A store that cannot be used: which setting names it, where it is, and why.
+      const place = String(path ?? store ?? '')
+      return [[setting, ...(reason.includes(place) ? [] : [place]), reason].join(': ')]
+    }
     const facts = Object.entries(error.detail).map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
     return [`${error.entry.say} (${[error.code, ...facts].join(', ')})`]
   }

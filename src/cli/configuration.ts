@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { configurationSchema, type Loaded, loadConfiguration, type Rooms } from '#config/load.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
 import { methodSettings } from '#methods/index.ts'
+import { storeMistake } from '#src/stores.ts'
 import type { Env, Opened, Shell } from './seams.ts'
 
 const DEFAULT_FILE = './gatehouse.yaml'
@@ -12,6 +13,7 @@ export const rooms: Rooms = {
   protocols: protocolSettings,
   methods: methodSettings,
   mappings: [...builtInMappings.keys()],
+  storeMistake,
 }
 
 /** The schema of a whole file, as this version has it. */

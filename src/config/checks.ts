@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { didYouMean } from './mistakes.ts'
 import { checkRateLimit } from './rate-limit.ts'
 import type { Settings } from './settings.ts'
-import { storePath } from './words.ts'
+import { combinationMistake, storeKind, storePath } from './store-address.ts'
 
 /** What of the settings was valid by itself. */
 export type Valid<T> = { readonly [Name in keyof T]?: T[Name] }
@@ -17,6 +17,8 @@ export interface Known {
   readonly mappings: readonly string[]
   /** Languages that there are texts in. */
   readonly languages: readonly string[]
+  /** What is wrong with a store's address behind its scheme ("must …", no secret in it); undefined when nothing is. */
+  readonly storeMistake?: ((address: string) => string | undefined) | undefined
 }
 
 /** RFC 6890 and 6761: only this machine. */
@@ -46,12 +48,29 @@ const readable = (path: string, file: string | undefined, report: Report) => {
   }
 }
 
-const files = ({ listen, egress, stores }: Valid<Settings>, report: Report) => {
+const files = ({ listen, egress }: Valid<Settings>, report: Report) => {
   readable('listen.tls.certFile', listen?.tls?.certFile, report)
   readable('listen.tls.keyFile', listen?.tls?.keyFile, report)
   readable('egress.caFile', egress?.caFile, report)
-  if (stores && storePath(stores.artifacts) === storePath(stores.directory))
+}
+
+const places = ({ stores, masterKey }: Valid<Settings>, known: Known, report: Report) => {
+  if (!stores) return
+  const { artifacts, directory } = stores
+  const [kind, beside] = [storeKind(artifacts), storeKind(directory)]
+  for (const name of ['artifacts', 'directory'] as const) {
+    const mistake = known.storeMistake?.(stores[name])
+    if (mistake !== undefined) report(`stores.${name}`, `found ${stores[name].split(':', 1)[0]}:…, ${mistake}`)
+  }
+  const apart = combinationMistake(kind, beside)
+  if (apart !== undefined) report('stores.directory', `found ${directory.split(':', 1)[0]}:…, must be ${apart}`)
+  if (kind === 'sqlite' && beside === 'sqlite' && storePath(artifacts) === storePath(directory))
     report('stores.directory', 'found the file of stores.artifacts, must be a file of its own')
+  if (masterKey === undefined && kind !== 'sqlite' && beside !== 'sqlite')
+    report(
+      'masterKey',
+      'missing, must be set where no store is SQLite: there is no file beside which one could be kept',
+    )
 }
 
 const SECOND = 1
@@ -128,6 +147,7 @@ const logins = ({ logins, methods }: Valid<Settings>, known: Known, report: Repo
 export const checkSettings = (settings: Valid<Settings>, known: Known, report: Report): void => {
   address(settings, report)
   files(settings, report)
+  places(settings, known, report)
   times(settings, report)
   choices(settings, report)
   languages(settings, known, report)

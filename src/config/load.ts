@@ -30,6 +30,8 @@ export interface Rooms {
   readonly mappings?: readonly string[]
   /** Languages that there are texts in. */
   readonly languages?: readonly string[]
+  /** What is wrong with a store's address behind its scheme, from the adapters; see `Known`. */
+  readonly storeMistake?: (address: string) => string | undefined
 }
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -58,10 +60,11 @@ export interface Loaded {
 export const configurationSchema = (rooms: Pick<Rooms, 'protocols' | 'methods'>) =>
   z.strictObject({ ...settingsShape(rooms.methods), ...resourcesShape(rooms.protocols) })
 
-export const knownTo = ({ methods, mappings = [], languages = ['en', 'de'] }: Rooms): Known => ({
+export const knownTo = ({ methods, mappings = [], languages = ['en', 'de'], storeMistake }: Rooms): Known => ({
   methods: Object.keys(methods),
   mappings,
   languages,
+  storeMistake,
 })
 
 /** @throws ConfigurationError when the file cannot be read or is not YAML */

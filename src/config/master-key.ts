@@ -1,11 +1,11 @@
-/** The master keys: from the settings, else from a file beside the artifacts, made at the first start (CONTRACT 2). */
+/** The master keys: from the settings, else from a file beside SQLite, made at the first start (CONTRACT 2). */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigurationError } from './mistakes.ts'
 import type { Settings } from './settings.ts'
-import { storePath } from './words.ts'
+import { storeKind, storePath } from './store-address.ts'
 
 const FILE = 'master.key'
 const BYTES = 32
@@ -32,8 +32,10 @@ const make = async (file: string): Promise<void> => {
  */
 export const masterKeys = async ({ masterKey, stores }: Pick<Settings, 'masterKey' | 'stores'>): Promise<Buffer[]> => {
   if (masterKey !== undefined) return (Array.isArray(masterKey) ? masterKey : [masterKey]).map(decode)
-  const file = join(dirname(storePath(stores.artifacts)), FILE)
   const wrong = (message: string) => new ConfigurationError([{ path: 'masterKey', message }])
+  const beside = [stores.artifacts, stores.directory].find((address) => storeKind(address) === 'sqlite')
+  if (beside === undefined) throw wrong('missing, must be set where no store is SQLite')
+  const file = join(dirname(storePath(beside)), FILE)
   // Asked in this order: another first start makes the key before the data.
   const sealedBefore = existsSync(storePath(stores.directory))
   if (!existsSync(file)) {

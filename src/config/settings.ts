@@ -5,17 +5,8 @@
 import { z } from 'zod'
 import { duration, secret } from '#kernel/kinds.ts'
 import { rateLimit, rateLimitMaxRequestAllow, rateLimitWindowMs } from './rate-limit.ts'
-import {
-  addressRange,
-  distinct,
-  flag,
-  hostName,
-  hostOrRange,
-  language,
-  parameterName,
-  seconds,
-  storeAddress,
-} from './words.ts'
+import { storeAddress } from './store-address.ts'
+import { addressRange, distinct, flag, hostName, hostOrRange, language, parameterName, seconds } from './words.ts'
 
 const issuerRules = (text: string): boolean => {
   if (!URL.canParse(text)) return false
@@ -55,8 +46,16 @@ const trustProxy = z
 
 const stores = z
   .strictObject({
-    artifacts: storeAddress('sqlite:./data/artifacts.db', 'Sessions, codes, tokens: what expires.'),
-    directory: storeAddress('sqlite:./data/directory.db', 'Accounts, clients, providers, keys: what stays.'),
+    artifacts: storeAddress(
+      ['sqlite', 'redis', 'mongodb'],
+      'sqlite:./data/artifacts.db',
+      'Sessions, codes, tokens: what expires.',
+    ),
+    directory: storeAddress(
+      ['sqlite', 'mongodb'],
+      'sqlite:./data/directory.db',
+      'Accounts, clients, providers, keys: what stays. SQLite beside SQLite or Redis, MongoDB beside Redis or MongoDB.',
+    ),
   })
   .prefault({})
 
@@ -70,7 +69,7 @@ const masterKey = z
   .meta({
     secret: true,
     allowed: `${MASTER_KEY}, or a list of such, the newest first`,
-    help: 'Seals what is stored: the first seals, all open. Absent: made once and kept as `master.key` (mode 0600) beside the artifacts.',
+    help: 'Seals what is stored: the first seals, all open. Absent: made once and kept as `master.key` (mode 0600) beside the SQLite file of the artifacts, else of the directory; required where no store is SQLite.',
   })
 
 export const signingAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const

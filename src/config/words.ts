@@ -62,21 +62,3 @@ export const language = z
   .string()
   .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'must be a language tag such as en or de-CH')
   .meta({ allowed: 'a language tag such as en or de-CH' })
-
-const BUILT_LATER = /^(redis|rediss|redis\+cluster|redis\+sentinel|mongodb|mongodb\+srv):/
-
-/** Where a store lives. The address may carry a password, so that no more than its scheme is ever repeated. */
-export const storeAddress = (standard: string, help: string) =>
-  z
-    .string()
-    .superRefine((text, context) => {
-      if (/^sqlite:[^?#]+$/.test(text)) return
-      const later = BUILT_LATER.exec(text)
-      const found = later ? `found ${later[1]}:…, which is not built in this version` : 'found another address'
-      context.addIssue({ code: 'custom', message: `${found}, must be sqlite:PATH` })
-    })
-    .prefault(standard)
-    .meta({ help, allowed: 'sqlite:PATH' })
-
-/** The file of a checked store address. */
-export const storePath = (address: string): string => address.slice('sqlite:'.length)

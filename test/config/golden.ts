@@ -4,11 +4,13 @@ import { ConfigurationError, type Loaded, loadConfiguration } from '#config/load
 import { readText } from '#config/source-text.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
 import { methodSettings } from '#methods/index.ts'
+import { storeMistake } from '#src/stores.ts'
 
 export const rooms = {
   protocols: protocolSettings,
   methods: methodSettings,
   mappings: [...builtInMappings.keys()],
+  storeMistake,
 }
 
 export const loadText = (text: string, env: Record<string, string> = {}): Loaded => {

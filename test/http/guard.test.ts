@@ -15,7 +15,7 @@ const routes: Route[] = [
   },
   { method: 'get', path: '/interaction/:uid', run: says(() => 'flow') },
   ...healthRoutes(
-    async () => undefined,
+    async () => ({}),
     () => false,
   ),
 ]
