@@ -10,7 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { argv } from 'node:process'
 import type { DatabaseSync } from 'node:sqlite'
 import Provider, { type ClientMetadata, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider'
-import type { Person } from './fixtures.ts'
+import { type Person, SIGNING } from './fixtures.ts'
 import { verify } from './password.ts'
 import { openDatabase, plainAdapter } from './sqlite-adapter.ts'
 
@@ -39,6 +39,18 @@ const loadExistingGrant = async ({ oidc }: KoaContextWithOIDC) => {
   return grant
 }
 
+/** What oidc-provider has for JWT access tokens: they belong to a resource, and are signed but not stored. */
+const resourceIndicators: NonNullable<Configuration['features']>['resourceIndicators'] = {
+  enabled: true,
+  defaultResource: (_ctx, client) => (client.clientId === SIGNING ? 'https://api.example.org' : []),
+  getResourceServerInfo: (_ctx, resource) => ({
+    scope: '',
+    audience: resource,
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: 'RS256' } },
+  }),
+}
+
 const configuration = (plan: BarePlan, database: DatabaseSync): Configuration => ({
   adapter: plainAdapter(database),
   clients: [...plan.clients],
@@ -50,6 +62,7 @@ const configuration = (plan: BarePlan, database: DatabaseSync): Configuration =>
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
+    resourceIndicators,
   },
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
   findAccount: (_ctx, id) => ({

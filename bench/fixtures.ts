@@ -9,6 +9,8 @@ import { hash } from './password.ts'
 export const REDIRECT = 'https://app.example.org/callback'
 /** Id of the provider behind `federated_login`, and the acr value that chooses it. */
 export const UPSTREAM = 'upstream'
+/** Id of the client whose access tokens are JWT. */
+export const SIGNING = 'signing-service'
 export const PEOPLE = 64
 
 export interface ClientFixture {
@@ -29,6 +31,8 @@ export interface Person {
 export interface Fixtures {
   /** Machine to machine. */
   readonly service: ClientFixture
+  /** The same, with JWT access tokens. */
+  readonly signing: ClientFixture
   /** People sign in here by password, without a consent page. */
   readonly web: ClientFixture
   /** The same, but they come from the upstream provider. */
@@ -60,6 +64,7 @@ export const createFixtures = async (): Promise<Fixtures> => {
     response_types: [],
     grant_types: ['client_credentials'],
   }
+  const signing = { ...service, client_id: SIGNING, client_secret: secret() }
   const people = Array.from({ length: PEOPLE }, (_, index) => ({
     id: `person-${index}`,
     username: `user${index}`,
@@ -67,5 +72,5 @@ export const createFixtures = async (): Promise<Fixtures> => {
     passwordHash,
   }))
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
-  return { service, web: site('web'), federated: site('federated'), people, password, key }
+  return { service, signing, web: site('web'), federated: site('federated'), people, password, key }
 }

@@ -56,7 +56,7 @@ interface World {
 /** Everything started and on its core. */
 const open = async (directory: string, options: Options): Promise<World> => {
   const fixtures = await createFixtures()
-  const clients = [fixtures.service, fixtures.web]
+  const clients = [fixtures.service, fixtures.signing, fixtures.web]
   const profile = options.profile === undefined ? {} : { profile: resolve(options.profile) }
   const restarts = options.profile === undefined ? RESTARTS : 0
   const issuer = await reserveIssuer()

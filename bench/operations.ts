@@ -70,6 +70,13 @@ const clientCredentials: Work =
     await requestTokens(target, wire, fixtures.service, { grant_type: 'client_credentials' })
   }
 
+const clientCredentialsJwt: Work =
+  async ({ target, wire, fixtures }) =>
+  async () => {
+    const { access_token } = await requestTokens(target, wire, fixtures.signing, { grant_type: 'client_credentials' })
+    if (access_token.split('.').length !== 3) throw new Error(`no JWT: ${access_token}`)
+  }
+
 const codeFlow: Work = async (worker) => {
   const { target, wire, fixtures } = worker
   const request = { client: fixtures.web, scope: 'openid email' }
@@ -146,6 +153,7 @@ const against = (name: string, work: Work, hashed = false): Operation => ({
 export const operations: readonly Operation[] = [
   against('discovery', discovery),
   against('client_credentials', clientCredentials),
+  against('client_credentials_jwt', clientCredentialsJwt),
   against('code_flow_sso', codeFlow),
   against('first_login', firstLogin, true),
   against('refresh', refresh),

@@ -103,6 +103,7 @@ export const gatehouseServer = (
     egress: { allowPrivate: ['127.0.0.0/8'] },
     clients: [
       fixtures.service,
+      { ...fixtures.signing, access_token_as_jwt: true },
       // Without providers the password page is the only way in, as at the bare server.
       { ...fixtures.web, trusted: true, providers: [] },
       { ...fixtures.federated, trusted: true, providers: [UPSTREAM] },

@@ -76,6 +76,7 @@ export const sanitise = (
     // A symmetric algorithm signs with the client's own secret, no key of ours.
     if (typeof value !== 'string' || !value.startsWith('HS')) single(name, known.signingAlgs)
   }
+  single('access_token_signing_alg', known.signingAlgs)
   if (typeof metadata.scope === 'string') {
     const scopes = metadata.scope.split(' ').filter((scope) => scope !== '')
     const gone = scopes.filter((scope) => !known.scopes.has(scope))

@@ -141,6 +141,12 @@ const clients = (
       })
     slips('providers', client.providers, names.providers)
     slips('default_acr_values', client.default_acr_values, [...ways, ...acrsOf(resources)])
+    const own = client.access_token_signing_alg
+    if (own !== undefined && settings.keys?.algorithms && !settings.keys.algorithms.some((one) => one === own))
+      report(
+        `clients.${index}.access_token_signing_alg`,
+        `found ${JSON.stringify(own)}, must be one of keys.algorithms (${settings.keys.algorithms.join(', ')})`,
+      )
     const alg = client.id_token_signed_response_alg
     const algorithms = settings.keys?.algorithms
     if (

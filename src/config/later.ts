@@ -35,9 +35,7 @@ const paths = [
   ...methods.map((name) => `methods.${name}`),
   'listen.tls.clientCaFile',
   ...['directory', 'maxFiles', 'stomp'].map((name) => `logging.${name}`),
-  ...['access_token_as_jwt', 'access_token_signing_alg', 'allow_spontaneous_scopes', 'spontaneous_scopes'].map(
-    (name) => `clients.*.${name}`,
-  ),
+  ...['allow_spontaneous_scopes', 'spontaneous_scopes'].map((name) => `clients.*.${name}`),
   ...['preset', 'logout', ...protocols].map((name) => `identityProviders.*.${name}`),
 ]
 

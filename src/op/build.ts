@@ -2,7 +2,7 @@
  * oidc-provider's configuration, made of our settings and records. One function per topic; nothing is contacted here,
  * so that a new instance costs milliseconds and can replace the running one (DESIGN 3.2).
  */
-import Provider, { type Configuration, errors, type JWK } from 'oidc-provider'
+import Provider, { type AccessToken, type ClientCredentials, type Configuration, errors, type JWK } from 'oidc-provider'
 import { bitsOfRandomness } from '#artifacts/ids.ts'
 import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
@@ -123,6 +123,14 @@ const discovery = (settings: OpSettings): Configuration['discovery'] => ({
   prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
 })
 
+/**
+ * Further claims of an access token that is being issued: seen at introspection, and in the token where it is a JWT.
+ * None of them replaces a claim that a specification defines.
+ */
+export type TokenClaims = (
+  token: AccessToken | ClientCredentials,
+) => Promise<Record<string, unknown> | undefined> | undefined
+
 /** What the running deployment adds to the settings. */
 export interface Ingredients {
   readonly settings: OpSettings
@@ -139,6 +147,7 @@ export interface Ingredients {
   readonly pairwise: (sector: string, accountId: string) => string
   readonly pages: Pages
   readonly isAlive: FeatureParts['isAlive']
+  readonly tokenClaims: TokenClaims | undefined
   /** The guarded outbound client; it replaces the engine's own guard. */
   readonly fetch: typeof globalThis.fetch
 }
@@ -180,7 +189,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
-    extraTokenClaims: () => undefined,
+    extraTokenClaims: (_ctx, token) => given.tokenClaims?.(token),
     features: createFeatures(settings, { ...given, scopes }),
     fetch: guarded(given.fetch),
     fetchResponseBodyLimits,

@@ -4,6 +4,7 @@
  * contract tests in test/engine guard them on every upgrade.
  */
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
@@ -36,6 +37,8 @@ export interface Seams {
   formPost(ctx: KoaContextWithOIDC, url: string, fields: Readonly<Record<string, string>>, status: number): void
   /** May answer a refresh token that was used a moment ago, `usedAt` epoch seconds; throws then. */
   forgive(value: string, clientId: string | undefined, usedAt: number): Promise<void>
+  /** Signs access tokens of clients that get them as JWT, and reads them. */
+  readonly jwts: AccessTokenJwts
 }
 
 /** Members that the published types of sessions and tokens leave out. */
@@ -51,6 +54,7 @@ export interface TokenExtras {
 
 type Instance<K extends Model> = InstanceType<Provider[K]>
 interface ContextMethods {
+  body: Record<string, unknown> | undefined
   urlFor(name: string, options?: Record<string, unknown>): string
   promptPending(name: string): boolean
 }
@@ -75,7 +79,15 @@ interface ProviderMethods {
   registerResponseMode(name: string, handler: ResponseMode): void
 }
 
-type Model = 'OIDCContext' | 'Session' | 'AuthorizationCode' | 'RefreshToken' | 'ReplayDetection' | 'InitialAccessToken'
+type Model =
+  | 'OIDCContext'
+  | 'Session'
+  | 'AuthorizationCode'
+  | 'AccessToken'
+  | 'ClientCredentials'
+  | 'RefreshToken'
+  | 'ReplayDetection'
+  | 'InitialAccessToken'
 
 const Base = Provider as unknown as Opened<typeof Provider, ProviderMethods>
 
@@ -165,6 +177,17 @@ export class Engine extends Base {
           this.#ctx = given[0] as KoaContextWithOIDC
         }
 
+        #form: Record<string, unknown> | undefined
+
+        /** The form of the request, as soon as it was read. */
+        override get body(): Record<string, unknown> | undefined {
+          return this.#form
+        }
+
+        override set body(form: Record<string, unknown> | undefined) {
+          this.#form = this.route === 'introspection' || this.route === 'revocation' ? withMarkedToken(form) : form
+        }
+
         override get cookies() {
           const cookies = inherited(Above, 'cookies', this) as Instance<'OIDCContext'>['cookies']
           // A proxy may speak plain http to us; the browser does not.
@@ -230,6 +253,14 @@ export class Engine extends Base {
         }
       }
     })
+  }
+
+  override get AccessToken(): Provider['AccessToken'] {
+    return once(this, 'AccessToken', () => wrapping(original(this, 'AccessToken'), this.#seams.jwts))
+  }
+
+  override get ClientCredentials(): Provider['ClientCredentials'] {
+    return once(this, 'ClientCredentials', () => wrapping(original(this, 'ClientCredentials'), this.#seams.jwts))
   }
 
   override get RefreshToken(): Provider['RefreshToken'] {

@@ -14,6 +14,7 @@ import type { ArtifactStore, Engine as EnginePort } from '#kernel/ports.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
+import type { TokenClaims } from './build.ts'
 import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
@@ -47,6 +48,8 @@ export interface OpOptions {
   readonly passive?: (request: PassiveRequest) => Promise<boolean>
   /** Whether nothing in a request goes before the client's default_acr_values (CONTRACT 5). */
   readonly byDefaults?: (request: PassiveRequest) => Promise<boolean>
+  /** Further claims of access tokens. */
+  readonly tokenClaims?: TokenClaims
 }
 
 export interface Op {

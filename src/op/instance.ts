@@ -2,9 +2,10 @@
 
 import Provider from 'oidc-provider'
 import { type EngineAdapters, engineAdapter } from '#artifacts/adapter.ts'
-import type { Records } from '#directory/records.ts'
+import type { Records, SigningKey } from '#directory/records.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import { randomToken, sameSecret, sha256 } from '#kernel/random.ts'
+import { createAccessTokenJwts } from './access-tokens.ts'
 import { type AcrTable, createAcrTable } from './acr.ts'
 import { buildConfiguration, cookiesFor } from './build.ts'
 import { createFindAccount, scopes } from './claims.ts'
@@ -107,7 +108,19 @@ const createAdapters = (
   })
 }
 
-const createSeams = ({ options, secrets, grace, watch, pages }: InstanceParts, acrs: AcrTable): Seams => {
+const createJwts = ({ options, secrets }: InstanceParts, keys: readonly SigningKey[]) =>
+  createAccessTokenJwts({
+    issuer: options.settings.issuer,
+    keys,
+    algorithm: options.settings.keys.default,
+    clock: options.clock,
+    box: options.box,
+    subject: (client, accountId) =>
+      client.subjectType === 'pairwise' ? secrets.pairwise(String(client.sectorIdentifier), accountId) : accountId,
+  })
+
+const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly SigningKey[]): Seams => {
+  const { options, secrets, grace, watch, pages } = parts
   const { settings, store, clock } = options
   const { initialAccessToken } = settings.registration
   return {
@@ -125,6 +138,7 @@ const createSeams = ({ options, secrets, grace, watch, pages }: InstanceParts, a
     respond: watch.respond,
     formPost: pages.formPost,
     forgive: grace.forgive,
+    jwts: createJwts(parts, keys),
   }
 }
 
@@ -155,9 +169,10 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names)),
     pairwise: secrets.pairwise,
     pages,
+    tokenClaims: options.tokenClaims,
     fetch: options.fetch,
   })
-  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs))
+  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys))
   listen(engine, options)
   parts.guardSecrets(engine)
   return { engine, documents: await createDocuments(engine), kept: adapters.kept }

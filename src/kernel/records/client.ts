@@ -13,6 +13,19 @@ export const clientExtras = {
     .array(z.string())
     .optional()
     .meta({ adminOnly: true, help: 'Identity providers this client may use; all when absent.' }),
+  access_token_as_jwt: z
+    .boolean()
+    .default(false)
+    .meta({ adminOnly: true, help: 'Access tokens are JWT (RFC 9068) instead of opaque.' }),
+  access_token_signing_alg: z
+    .string()
+    .optional()
+    .meta({ adminOnly: true, help: 'What signs them, one of keys.algorithms; keys.default when absent.' }),
+  access_token_audience: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ adminOnly: true, help: 'Their `aud` where the request names no resource; the issuer when absent.' }),
 } as const
 
 /** Everything else is validated by the engine against the specifications, so unknown registration members pass here. */
