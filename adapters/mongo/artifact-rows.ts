@@ -47,8 +47,13 @@ export const scoped = (model: Model, value: Uint8Array): string => `${model}:${t
 const last = (value: string): Uint8Array => bytes(value.slice(value.lastIndexOf(':') + 1))
 export const modelOf = (id: string): Model => id.slice(2, id.lastIndexOf(':'))
 
+/** The year 9999: not every server can tell dates after it. */
+const LAST_DATE = 253_370_764_800_000
+
 export const expiry = (expiresAt: number | undefined): Pick<ArtifactDocument, 'expires' | 'ttl'> =>
-  expiresAt === undefined ? { expires: FOREVER } : { expires: expiresAt, ttl: new Date(expiresAt) }
+  expiresAt === undefined
+    ? { expires: FOREVER }
+    : { expires: Math.min(expiresAt, FOREVER), ttl: new Date(Math.min(expiresAt, LAST_DATE)) }
 
 /** What a put writes, bytes copied: the caller's buffers are its own again. */
 export interface Fields {

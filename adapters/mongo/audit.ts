@@ -1,5 +1,5 @@
 /** The audit trail: one document per event, in the order of the events' times and then of the calls. */
-import type { Collection } from 'mongodb'
+import type { Collection, Sort } from 'mongodb'
 import type { AuditEvent } from '#kernel/ports.ts'
 import { randomToken } from '#kernel/random.ts'
 
@@ -79,7 +79,8 @@ export class Audit {
   async find({ limit, ...query }: AuditQuery): Promise<AuditEvent[]> {
     if (limit < 1) return []
     const asked = Object.entries(query).filter(([, value]) => value !== undefined)
-    const found = this.#events.find(Object.fromEntries(asked), { sort: { place: -1 }, limit, batchSize: limit })
+    const sort: Sort = asked.length === 0 ? { _id: -1 } : { place: -1 }
+    const found = this.#events.find(Object.fromEntries(asked), { sort, limit, batchSize: limit })
     return (await found.toArray()).map(toEvent)
   }
 

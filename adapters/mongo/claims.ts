@@ -48,8 +48,11 @@ export class Claims {
     if (!claim || !pending) return 'done'
     const accountKind = pending.account && kindOf(pending.account._id)
     const kinds = accountKind === undefined ? [kindOf(_id)] : [kindOf(_id), accountKind]
-    const opening = await this.#epochs.open(kinds, accountKind)
-    const outcome = pending.decided ? 'decided' : await this.#decide(record, claim.token, deadline)
+    // Nothing of it is seen before it is decided: until then the change may be opened.
+    const [opening, outcome] = await Promise.all([
+      this.#epochs.open(kinds, accountKind),
+      pending.decided ? ('decided' as const) : this.#decide(record, claim.token, deadline),
+    ])
     if (outcome !== 'decided') {
       await this.#epochs.close(opening, [])
       return outcome
@@ -67,8 +70,11 @@ export class Claims {
   async #decide(record: RecordDocument, token: string, deadline: Deadline): Promise<Advanced | 'decided'> {
     const { _id, pending } = record
     const undecided = { _id, 'claim.token': token, 'pending.decided': false }
-    const { got, conflict } = await this.#claimNames(record, deadline)
-    const taken = conflict ?? ((await this.#isThere(pending?.account)) ? 'id' : undefined)
+    const [{ got, conflict }, there] = await Promise.all([
+      this.#claimNames(record, deadline),
+      this.#isThere(pending?.account),
+    ])
+    const taken = conflict ?? (there ? 'id' : undefined)
     deadline.check()
     if (taken === undefined) {
       const { matchedCount } = await this.#records.updateOne(undecided, { $set: { 'pending.decided': true } })

@@ -68,7 +68,7 @@ export class MongoDirectory implements Directory {
     const fresh = toDocument(kind, copyOf(record), heldBy(kind, record, token))
     return this.#connection.run(async (deadline) => {
       if (fresh.unique.length === 0)
-        return this.#changing([kind], async () => {
+        return this.#changing(kind, nothing, async () => {
           if (!(await this.#claims.begin(fresh, deadline))) throw conflict(kind, record.id, 'id')
           return { result: 1, changed: true }
         })
@@ -84,9 +84,9 @@ export class MongoDirectory implements Directory {
   async replace(kind: string, record: StoredRecord, ifRevision: number): Promise<number> {
     const copy = copyOf(record)
     const expected = { _id: recordId(kind, record.id), revision: ifRevision, ...SEEN }
+    const find = () => this.#records.findOne(expected, { projection: { unique: 1 } })
     return this.#connection.run((deadline) =>
-      this.#changing([kind], async () => {
-        const before = await this.#records.findOne(expected, { projection: { unique: 1 } })
+      this.#changing(kind, find, async (before) => {
         if (!before) throw stale(kind, record.id)
         const token = randomToken(9)
         const wanted = heldBy(kind, record, token)
@@ -107,10 +107,10 @@ export class MongoDirectory implements Directory {
 
   async remove(kind: string, id: string, ifRevision?: number): Promise<boolean> {
     const seen = { _id: recordId(kind, id), ...SEEN }
+    const find = () => this.#records.findOne(seen, { projection: { revision: 1, unique: 1 } })
     return this.#connection.run((deadline) =>
-      this.#changing([kind], async () => {
-        for (let round = 0; round < ROUNDS; round++) {
-          const found = await this.#records.findOne(seen, { projection: { revision: 1, unique: 1 } })
+      this.#changing(kind, find, async (first) => {
+        for (let round = 0, found = first; round < ROUNDS; round++, found = await find()) {
           if (!found) return { result: false, changed: false }
           if (ifRevision !== undefined && found.revision !== ifRevision) throw stale(kind, id)
           deadline.check()
@@ -190,12 +190,19 @@ export class MongoDirectory implements Directory {
     return found.map(toRecord)
   }
 
-  /** Counts the change. One that fails otherwise than by a refusal may have happened: it stays open and is counted later. */
-  async #changing<T>(kinds: readonly string[], work: () => Promise<{ result: T; changed: boolean }>): Promise<T> {
-    const opening = await this.#epochs.open(kinds)
+  /**
+   * Counts the change. One that fails otherwise than by a refusal may have happened: it stays open and is counted later.
+   * `read` may go on while the change is opened, `work` may write.
+   */
+  async #changing<R, T>(
+    kind: string,
+    read: () => Promise<R>,
+    work: (found: R) => Promise<{ result: T; changed: boolean }>,
+  ): Promise<T> {
+    const [opening, found] = await Promise.all([this.#epochs.open([kind]), read()])
     try {
-      const { result, changed } = await work()
-      await this.#epochs.close(opening, changed ? kinds : [])
+      const { result, changed } = await work(found)
+      await this.#epochs.close(opening, changed ? [kind] : [])
       return result
     } catch (error) {
       if (isFault(error, 'directory.conflict') || isFault(error, 'directory.stale'))
@@ -240,6 +247,7 @@ export class MongoDirectory implements Directory {
   }
 }
 
+const nothing = async (): Promise<void> => {}
 /** `index` names what is taken, never its value. */
 const conflict = (kind: string, id: string, index: string): Fault =>
   new Fault('directory.conflict', { kind, id, index })

@@ -10,6 +10,9 @@ import {
 } from 'mongodb'
 import { Fault, isFault } from '#kernel/faults.ts'
 
+const NOT_PRIMARY =
+  'the database server is not the primary of its replica set: the address needs all members, or replicaSet=NAME'
+
 /** Codes of the server (MongoDB manual, "Error Codes"), for the log. */
 const serverReasons: Record<number, string> = {
   13: 'the user lacks a permission: it needs the role readWrite on the database',
@@ -19,10 +22,10 @@ const serverReasons: Record<number, string> = {
   91: 'the database server is shutting down',
   100: 'the write was not confirmed by a majority of the replica set',
   189: 'the primary of the replica set has stepped down',
-  10058: 'the database server is not the primary of its replica set',
-  10107: 'the database server is not the primary of its replica set',
+  10058: NOT_PRIMARY,
+  10107: NOT_PRIMARY,
   11600: 'the database server is shutting down',
-  13435: 'the database server is not the primary of its replica set',
+  13435: NOT_PRIMARY,
   14031: 'the disk of the database server is full',
 }
 

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Collection, Db, IndexDescription } from 'mongodb'
+import type { Clock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { randomId } from '#kernel/random.ts'
@@ -21,6 +22,8 @@ interface Meta {
   readonly _id: string
   readonly version: number
   readonly lease: { readonly by: string; readonly until: number }
+  /** When a node opened it last; epoch ms. */
+  readonly opened?: number
 }
 
 const LEASE_MS = 30_000
@@ -135,6 +138,15 @@ const migrate = async (connection: Connection, schema: Schema, { clock, log }: W
   }
 }
 
+/**
+ * One confirmed write: a user who may only read, a secondary, a full disk or a set without a majority are to be told of
+ * when a node starts, not when somebody signs in.
+ */
+const prove = async (connection: Connection, { name }: Schema, clock: Clock): Promise<void> => {
+  const metas = connection.db.collection<Meta>('meta')
+  await connection.run(() => metas.updateOne({ _id: name }, { $set: { opened: clock.now() } }))
+}
+
 /** Brings the database to the present schema, or waits while another node does. Throws Fault `store.newer` or `store.unavailable`. */
 export const prepare = async (url: string, connection: Connection, schema: Schema, world: World): Promise<void> => {
   const metas = connection.db.collection<Meta>('meta')
@@ -142,7 +154,7 @@ export const prepare = async (url: string, connection: Connection, schema: Schem
   for (;;) {
     const meta = await connection.run(() => ensure(metas, schema.name))
     refuseNewer(connection.path, meta, schema)
-    if (meta.version === schema.steps.length) return
+    if (meta.version === schema.steps.length) return prove(connection, schema, world.clock)
     if (monotonic() > until)
       throw unavailable(connection.path, 'another node migrates the schema and does not come to an end')
     if (meta.lease.until > world.clock.now()) await delay(100)

@@ -14,7 +14,7 @@ import { createLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
 import { startJava } from '../../scripts/mongo/java.ts'
 import { freePort } from '../../scripts/mongo/process.ts'
-import { type Judge, Middleman } from './mongo-middleman.ts'
+import { type Judge, Middleman, type Verdict } from './mongo-middleman.ts'
 import { doomed, hasty, newDatabase, raw, servers, skip, world } from './mongo-world.ts'
 
 const PASSWORD = 'open-sesame'
@@ -95,10 +95,25 @@ describe('mongo: servers that will not do', { skip: ours ? false : 'no server of
     )
   })
 
-  test('a user who may only read', async (t) => {
+  test('a server that does not take writes, whether the database is new or not', async (t) => {
     const writes = ['insert', 'update', 'createIndexes', 'findAndModify']
-    const no = { ok: 0, code: 13, codeName: 'Unauthorized', errmsg: 'not authorized on x' }
-    await refused(await answering(t, (name) => (writes.includes(name) ? no : 'pass')), /role readWrite/)
+    const troubles: readonly [Verdict, RegExp][] = [
+      [{ ok: 0, code: 13, codeName: 'Unauthorized', errmsg: 'not authorized on x' }, /role readWrite/],
+      [{ ok: 0, code: 10107, codeName: 'NotWritablePrimary', errmsg: 'not primary' }, /needs all members/],
+      [{ ok: 0, code: 14031, codeName: 'OutOfDiskSpace', errmsg: 'no space' }, /disk .* full/],
+      [
+        { ok: 1, n: 1, nModified: 1, writeConcernError: { code: 64, errmsg: 'waiting for replication timed out' } },
+        /majority/,
+      ],
+    ]
+    for (const [no, reason] of troubles) {
+      const url = await answering(t, (name) => (writes.includes(name) ? no : 'pass'))
+      await refused(url, reason)
+      assert.ok(server)
+      const there = new URL(url)
+      await (await openMongoArtifacts(server.database(there.pathname.slice(1)), world)).close()
+      await refused(url, reason)
+    }
   })
 
   test('a server that is too old', {
