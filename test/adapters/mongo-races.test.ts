@@ -74,7 +74,7 @@ for (const server of servers) {
   const share = server.name === NX ? 0.2 : 1
   const many = ASKED || 1000 * share
   /** Several documents each. */
-  const some = ASKED || 200 * share
+  const some = ASKED || 100 * share
 
   describe(`${server.name}: exactly one winner`, () => {
     test('what is redeemed', async (t) => {
