@@ -17,6 +17,7 @@ import { refuseHalfRestored } from '#directory/restoring.ts'
 import { createProvisioning } from '#federation/provisioning.ts'
 import { createFederation } from '#federation/trip.ts'
 import { createUpstreamSessions } from '#federation/upstream.ts'
+import { openHooks } from '#hooks/hooks.ts'
 import { createApp, createPresentation } from '#http/app.ts'
 import { healthRoutes } from '#http/health.ts'
 import { createLimit } from '#http/limit.ts'
@@ -185,8 +186,16 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
   const open = (provider: IdentityProvider) => openConnector(provider, { clock, fetch: outbound.fetch })
   const federation = createFederation({ records, box, clock, issuer, open, lifetime: lifetimes.interaction })
   parts.add(federation.close)
+  const hooks = await openHooks({
+    patterns: settings.hooks,
+    clock,
+    log,
+    trace: (reference, detail) => house.trace.add(reference, 'hook', detail),
+  })
+  parts.add(hooks.close)
   const op = await createOp({
     ...house,
+    hooks,
     settings,
     clock,
     log,
@@ -201,6 +210,7 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     ...house,
     ...presentation,
     engine: op.engine,
+    hooks,
     clock,
     federation,
     methods,

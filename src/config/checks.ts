@@ -1,5 +1,5 @@
 /** What one setting asks of another. Each check sees only what was valid by itself, so that all mistakes come at once. */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, globSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { didYouMean } from './mistakes.ts'
 import { checkRateLimit } from './rate-limit.ts'
@@ -48,7 +48,11 @@ const readable = (path: string, file: string | undefined, report: Report) => {
   }
 }
 
-const files = ({ listen, egress }: Valid<Settings>, report: Report) => {
+const files = ({ listen, egress, hooks }: Valid<Settings>, report: Report) => {
+  hooks?.forEach((pattern, index) => {
+    if (globSync(pattern).length === 0)
+      report(`hooks.${index}`, `found ${JSON.stringify(pattern)}, which names no file, must name one or more`)
+  })
   readable('listen.tls.certFile', listen?.tls?.certFile, report)
   readable('listen.tls.keyFile', listen?.tls?.keyFile, report)
   readable('egress.caFile', egress?.caFile, report)

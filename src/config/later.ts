@@ -6,7 +6,6 @@
 const topLevel = [
   'spontaneousScopeLifetime',
   'mail',
-  'hooks',
   'metrics',
   'apiClients',
   'scopes',

@@ -207,6 +207,10 @@ const egress = z
   })
   .prefault({})
 
+const hooks = distinct(z.string().min(1))
+  .default([])
+  .meta({ help: 'Files of code of your own, or patterns such as ./hooks/*.ts (docs/hooks.md).', reload: 'restart' })
+
 const i18n = z
   .strictObject({
     default: language.default('en').meta({ help: 'Where the browser asks for none that is available.' }),
@@ -257,6 +261,7 @@ export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => (
   logging: logging.meta({ title: 'Logs' }),
   egress: egress.meta({ title: 'Outbound requests' }),
   i18n: i18n.meta({ title: 'Languages' }),
+  hooks,
 })
 
 type Shape = ReturnType<typeof settingsShape>

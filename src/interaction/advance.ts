@@ -4,7 +4,7 @@ import type { Ctx } from '#http/context.ts'
 import { textsFor } from '#http/language.ts'
 import { seeOther } from '#http/route.ts'
 import { requestedAcr } from '#kernel/acr.ts'
-import { type FaultCode, faults, isFault } from '#kernel/faults.ts'
+import { type Fault, type FaultCode, faults, isFault } from '#kernel/faults.ts'
 import type { Wish } from '#kernel/identity.ts'
 import type { Interaction, InteractionResult } from '#kernel/ports.ts'
 import { showConsent } from './consent.ts'
@@ -39,15 +39,21 @@ export const finish = async (
 }
 
 /** Hands a failure to the relying party with an honest code (OIDC Core 3.1.2.6). */
-export const refuse = async (world: InteractionWorld, ctx: Ctx, login: Login, code: FaultCode): Promise<void> => {
+export const refuse = async (
+  world: InteractionWorld,
+  ctx: Ctx,
+  login: Login,
+  code: FaultCode,
+  reason?: unknown,
+): Promise<void> => {
   const { oauth, say } = faults[code]
   world.audit({
     type: 'login.refused',
     client: login.interaction.clientId,
     reference: login.reference,
-    detail: { fault: code },
+    detail: { fault: code, reason },
   })
-  await finish(world, ctx, login, { error: oauth, error_description: say })
+  await finish(world, ctx, login, { error: oauth, error_description: code === 'hook.refused' ? String(reason) : say })
 }
 
 const basePath = (login: Login) => `/interaction/${login.interaction.uid}`
@@ -182,10 +188,40 @@ const acrOf = async (world: InteractionWorld, { journey, plan }: Login, reached:
   return confirmedAcr(provider, plan.acr ?? reached, said) ?? provider.id
 }
 
+/** The deployment's own word on a sign-in. @returns why it must not be finished */
+const askHook = async (
+  { hooks, records }: InteractionWorld,
+  ctx: Ctx,
+  { client, journey, reference }: Login,
+  { accountId, acr, amr }: { accountId: string; acr: string; amr: readonly string[] },
+): Promise<Fault | undefined> => {
+  const account = hooks.has('login') ? await records.accounts.get(accountId) : undefined
+  if (!account) return undefined
+  const { client_secret: _, ...metadata } = client
+  const { id, username, email, email_verified, claims, roles } = account
+  const given = {
+    acr,
+    amr,
+    provider: journey.upstream?.provider,
+    address: ctx.ip,
+    client: metadata,
+    account: { id, username, email, email_verified, claims, roles },
+  }
+  try {
+    await hooks.run('login', {}, given, reference)
+    return undefined
+  } catch (error) {
+    if (isFault(error)) return error
+    throw error
+  }
+}
+
 const complete = async (world: InteractionWorld, ctx: Ctx, login: Login, step: Extract<Next, { go: 'finish' }>) => {
   const { upstream } = login.journey
   const { accountId, amr, authTime } = step
   const acr = await acrOf(world, login, step.acr)
+  const fault = await askHook(world, ctx, login, { accountId, acr, amr })
+  if (fault) return refuse(world, ctx, login, fault.code, fault.detail.reason)
   await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ...(upstream && { upstream }) })
   world.audit({
     type: 'login.succeeded',

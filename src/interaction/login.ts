@@ -14,6 +14,7 @@ import { type ClientCard, cardOf, type WayOn } from '#http/pages.ts'
 import type { View } from '#http/view.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { Fault, type FaultCode } from '#kernel/faults.ts'
+import type { HookRunner } from '#kernel/hooks.ts'
 import type { Engine, Interaction, KeptRequest } from '#kernel/ports.ts'
 import type { Client } from '#kernel/records/client.ts'
 import type { Method } from '#methods/method.ts'
@@ -36,6 +37,7 @@ export interface InteractionWorld {
   readonly upstreams: UpstreamSessions
   readonly plan: Planner
   readonly messages: Messages
+  readonly hooks: HookRunner
   /** Lifetime of a sign-in in seconds. */
   readonly lifetime: number
 }

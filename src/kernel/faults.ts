@@ -113,6 +113,18 @@ export const faults = table({
     oauth: 'access_denied',
     say: 'An account with this e-mail address already exists. Please sign in to that account.',
   },
+  // The deployment's own code
+  'hook.refused': {
+    status: 403,
+    oauth: 'access_denied',
+    say: 'A rule of this service does not allow that. Please ask your administrator.',
+  },
+  'hook.failed': {
+    status: 424,
+    oauth: 'temporarily_unavailable',
+    say: 'A rule of this service could not be checked. Please try again in a minute.',
+  },
+  'hook.broken': { status: 500, oauth: 'server_error', say: 'A hook file could not be loaded.' },
   // The directory and the stores
   'directory.conflict': { status: 409, oauth: 'invalid_request', say: 'Another record already uses this value.' },
   'directory.stale': {

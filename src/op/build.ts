@@ -123,14 +123,6 @@ const discovery = (settings: OpSettings): Configuration['discovery'] => ({
   prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
 })
 
-/**
- * Further claims of an access token that is being issued: seen at introspection, and in the token where it is a JWT.
- * None of them replaces a claim that a specification defines.
- */
-export type TokenClaims = (
-  token: AccessToken | ClientCredentials,
-) => Promise<Record<string, unknown> | undefined> | undefined
-
 /** What the running deployment adds to the settings. */
 export interface Ingredients {
   readonly settings: OpSettings
@@ -147,7 +139,7 @@ export interface Ingredients {
   readonly pairwise: (sector: string, accountId: string) => string
   readonly pages: Pages
   readonly isAlive: FeatureParts['isAlive']
-  readonly tokenClaims: TokenClaims | undefined
+  readonly hooks: FeatureParts['hooks']
   /** The guarded outbound client; it replaces the engine's own guard. */
   readonly fetch: typeof globalThis.fetch
 }
@@ -189,7 +181,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
-    extraTokenClaims: (_ctx, token) => given.tokenClaims?.(token),
+    extraTokenClaims: given.hooks.accessToken,
     features: createFeatures(settings, { ...given, scopes }),
     fetch: guarded(given.fetch),
     fetchResponseBodyLimits,

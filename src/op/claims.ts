@@ -4,6 +4,7 @@ import type { Records } from '#directory/records.ts'
 import type { Account } from '#kernel/records/account.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
 import type { SessionExtras, TokenExtras } from './engine.ts'
+import { ASKED, type Asked } from './hooks.ts'
 
 /** OIDC Core 5.4; `openid` carries what every ID token tells of the sign-in (CONTRACT 5). */
 const standard: Readonly<Record<string, readonly string[]>> = {
@@ -64,11 +65,12 @@ export const createFindAccount =
     return {
       accountId: sub,
       claims(use) {
-        if (use !== 'id_token') return { ...claimsOfAccount(account), sub }
+        const asked: Asked = { use: use === 'id_token' ? use : 'userinfo', account }
+        if (use !== 'id_token') return { ...claimsOfAccount(account), sub, [ASKED]: asked }
         const idp = token
           ? (token as TokenExtras).idp
           : (ctx.oidc.session as SessionExtras | undefined)?.upstream?.provider
-        return { ...claimsOfAccount(account), ...(idp !== undefined && { idp }), sub }
+        return { ...claimsOfAccount(account), ...(idp !== undefined && { idp }), sub, [ASKED]: asked }
       },
     }
   }

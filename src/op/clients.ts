@@ -3,6 +3,7 @@ import { type ClientMetadata, errors, type KoaContextWithOIDC } from 'oidc-provi
 import type { Vocabulary } from '#artifacts/client-rows.ts'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
 import { clientExtras } from '#kernel/records/client.ts'
+import type { HookSeams } from './hooks.ts'
 import { registrationFault } from './redirects.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
@@ -64,13 +65,24 @@ const onlyKnownScopes = (draft: Draft, scopes: ReadonlySet<string>) => {
   else delete draft.scope
 }
 
+/** What the engine made for this client, which is nobody's to change. */
+const made = ['client_id', 'client_id_issued_at', 'client_secret', 'client_secret_expires_at']
+
+/** The deployment's hook decides last, also about what only administrators write. */
+const changedByHook = async (ctx: KoaContextWithOIDC, draft: Draft, hooks: Pick<HookSeams, 'registration'>) => {
+  const answer = await hooks.registration(ctx, draft, undefined)
+  if (answer === draft) return
+  for (const name of Object.keys(draft)) if (!made.includes(name)) delete draft[name]
+  for (const [name, value] of Object.entries(answer)) if (!made.includes(name)) draft[name] = value
+}
+
 /**
  * The registration policy: administrators' members cannot be registered and survive an update, which replaces all others
  * (RFC 7592 2.2); addresses are checked; the client's life is limited.
  */
 export const createRegistrationPolicy =
-  (settings: OpSettings, scopes: readonly string[], clock: Clock) =>
-  (ctx: KoaContextWithOIDC, properties: ClientMetadata): void => {
+  (settings: OpSettings, scopes: readonly string[], clock: Clock, hooks: Pick<HookSeams, 'registration'>) =>
+  async (ctx: KoaContextWithOIDC, properties: ClientMetadata): Promise<void> => {
     const draft = properties as Draft
     const wrong = registrationFault(draft)
     if (wrong) throw new errors.InvalidClientMetadata(wrong)
@@ -80,6 +92,7 @@ export const createRegistrationPolicy =
       else draft[name] = current[name]
     }
     onlyKnownScopes(draft, new Set(scopes))
+    await changedByHook(ctx, draft, hooks)
     if (isHardened(settings)) Object.assign(draft, hardenedMembers)
     const lifetime = settings.registration.clientLifetime
     if (current || lifetime === null) return

@@ -5,6 +5,7 @@
  */
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
+import { ASKED, type Asked, type HookSeams } from './hooks.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
@@ -39,6 +40,7 @@ export interface Seams {
   forgive(value: string, clientId: string | undefined, usedAt: number): Promise<void>
   /** Signs access tokens of clients that get them as JWT, and reads them. */
   readonly jwts: AccessTokenJwts
+  readonly hooks: HookSeams
 }
 
 /** Members that the published types of sessions and tokens leave out. */
@@ -50,13 +52,22 @@ export interface SessionExtras {
 export interface TokenExtras {
   /** The external provider of the sign-in that the token stands for. */
   idp?: string | undefined
+  /** Reference of the login that a code came of, where hooks may add to its trace. */
+  login?: string | undefined
 }
 
-type Instance<K extends Model> = InstanceType<Provider[K]>
+type Instance<K extends Model | 'Client'> = InstanceType<Provider[K]>
 interface ContextMethods {
   body: Record<string, unknown> | undefined
   urlFor(name: string, options?: Record<string, unknown>): string
   promptPending(name: string): boolean
+}
+interface ClaimsMethods {
+  readonly ctx: KoaContextWithOIDC | undefined
+  readonly client: Instance<'Client'>
+  readonly available: Record<string | symbol, unknown>
+  scope(value?: string): this
+  result(): Promise<Record<string, unknown>>
 }
 interface SessionMethods extends SessionExtras {
   ensureClientContainer(clientId: string): void
@@ -85,6 +96,7 @@ type Model =
   | 'AuthorizationCode'
   | 'AccessToken'
   | 'ClientCredentials'
+  | 'Claims'
   | 'RefreshToken'
   | 'ReplayDetection'
   | 'InitialAccessToken'
@@ -239,17 +251,42 @@ export class Engine extends Base {
     })
   }
 
+  /** Hooks have their say about the claims that are sent. */
+  override get Claims(): Provider['Claims'] {
+    const seams = this.#seams
+    return once(this, 'Claims', () => {
+      const Above = original<'Claims', ClaimsMethods>(this, 'Claims')
+      return class Claims extends Above {
+        #scopes: readonly string[] = []
+
+        override scope(value?: string) {
+          this.#scopes = value?.split(' ') ?? []
+          return super.scope(value)
+        }
+
+        override async result() {
+          const { ctx, client, available } = this
+          const asked = available[ASKED] as Asked | undefined
+          return seams.hooks.claims(ctx, client, asked, this.#scopes, await super.result())
+        }
+      }
+    })
+  }
+
   override get AuthorizationCode(): Provider['AuthorizationCode'] {
+    const seams = this.#seams
     return once(this, 'AuthorizationCode', () => {
       const Above = original<'AuthorizationCode', TokenExtras>(this, 'AuthorizationCode')
       return class AuthorizationCode extends Above {
         constructor(...given: ConstructorParameters<Provider['AuthorizationCode']>) {
           super(...given)
-          if (!this.jti) this.idp = (running()?.session as SessionExtras | undefined)?.upstream?.provider
+          if (this.jti) return
+          this.idp = (running()?.session as SessionExtras | undefined)?.upstream?.provider
+          this.login = seams.hooks.login()
         }
 
         static override get IN_PAYLOAD() {
-          return withPayload(Above, 'idp')
+          return [...withPayload(Above, 'idp'), 'login']
         }
       }
     })

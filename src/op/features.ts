@@ -2,6 +2,7 @@
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
 import { createRegistrationPolicy, POLICY } from './clients.ts'
+import type { HookSeams } from './hooks.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 type Features = NonNullable<Configuration['features']>
@@ -28,6 +29,7 @@ export interface FeatureParts {
   readonly clock: Clock
   /** Whether an account exists and is not disabled. */
   readonly isAlive: (accountId: string) => Promise<boolean>
+  readonly hooks: HookSeams
 }
 
 const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
@@ -43,14 +45,15 @@ const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
 
 /** Whoever may not authenticate sees only its own tokens (RFC 7662 2.1); a token is as dead as its client or its account. */
 const mayIntrospect =
-  (isAlive: FeatureParts['isAlive']): AllowedPolicy =>
+  ({ isAlive, hooks }: Pick<FeatureParts, 'isAlive' | 'hooks'>): AllowedPolicy =>
   async (ctx, client, token) => {
     if (client.clientAuthMethod === 'none' && token.clientId !== client.clientId) return false
     if (token.clientId === undefined) return false
     const own = token.clientId === client.clientId
     const owner = own ? client : await ctx.oidc.provider.Client.find(token.clientId)
     const accountId = 'accountId' in token ? token.accountId : undefined
-    return owner !== undefined && (accountId === undefined || (await isAlive(accountId)))
+    if (!owner || (accountId !== undefined && !(await isAlive(accountId)))) return false
+    return hooks.introspection(ctx, owner, token)
   }
 
 /** A client revokes its own tokens only (RFC 7009 2.1). */
@@ -67,14 +70,14 @@ const revocation: Features['revocation'] = {
 export const createFeatures = (settings: OpSettings, given: FeatureParts): Features => {
   const hardened = isHardened(settings)
   const { features } = settings
-  const policy = createRegistrationPolicy(settings, given.scopes, given.clock)
+  const policy = createRegistrationPolicy(settings, given.scopes, given.clock, given.hooks)
   return {
     devInteractions: { enabled: false },
     claimsParameter: { enabled: true },
     clientCredentials: { enabled: true },
     userinfo: { enabled: true },
     jwtUserinfo: { enabled: true },
-    introspection: { enabled: true, allowedPolicy: mayIntrospect(given.isAlive) },
+    introspection: { enabled: true, allowedPolicy: mayIntrospect(given) },
     jwtIntrospection: { enabled: true },
     revocation,
     rpInitiatedLogout: logout(given.pages),

@@ -7,6 +7,7 @@ import { GrantRevoked } from '#artifacts/adapter.ts'
 import type { Records } from '#directory/records.ts'
 import { hmac, randomToken } from '#kernel/random.ts'
 import type { Engine } from './engine.ts'
+import type { HookSeams } from './hooks.ts'
 
 /** A revoked grant's id stays refused; the next one of the same session takes the next number. */
 const GENERATIONS = 16
@@ -72,7 +73,7 @@ const saveGrant = async (grant: Grant, names: Names, owner: GrantOwner, epoch: n
 
 /** For the engine's `loadExistingGrant`: the grant that this request may use without asking, as far as it goes. */
 export const createLoadExistingGrant =
-  (consents: Records['consents'], names: Names) =>
+  (consents: Records['consents'], names: Names, hooks: Pick<HookSeams, 'consent'>) =>
   async (ctx: KoaContextWithOIDC): Promise<Grant | undefined> => {
     const { client, session, account, provider, result } = ctx.oidc
     if (!client || !session || !account) return undefined
@@ -84,8 +85,8 @@ export const createLoadExistingGrant =
     if (grant && wanted.scopes.length === 0 && wanted.claims.length === 0) return grant
     const owner = { sessionUid: session.uid, accountId: account.accountId, clientId: client.clientId }
     const consent = await consents.get(owner.accountId, owner.clientId)
-    // OIDC Core 3.1.2.1: prompt=consent asks although it was allowed before.
-    const given = client.trusted === true ? wanted : remembered(ctx, client, wanted, consent)
+    const silent = client.trusted === true ? wanted : remembered(ctx, client, wanted, consent)
+    const given = covers(silent, wanted) || asksAgain(ctx) || !(await hooks.consent(ctx, wanted)) ? silent : wanted
     if (!given) return grant
 
     const next = grant ?? new provider.Grant({ accountId: owner.accountId, clientId: owner.clientId })
@@ -98,14 +99,20 @@ export const createLoadExistingGrant =
     return next
   }
 
+/** OIDC Core 3.1.2.1: prompt=consent asks although it was allowed before. */
+const asksAgain = (ctx: KoaContextWithOIDC): boolean =>
+  ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')
+
+const covers = (given: Missing | undefined, wanted: Missing): boolean =>
+  given !== undefined && given.scopes.length === wanted.scopes.length && given.claims.length === wanted.claims.length
+
 const remembered = (
   ctx: KoaContextWithOIDC,
   client: Client,
   wanted: Missing,
   consent: { scopes: readonly string[]; claims: readonly string[]; rejectedScopes: readonly string[] } | undefined,
 ): Missing | undefined => {
-  if (!consent || !remembers(client) || (ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')))
-    return undefined
+  if (!consent || !remembers(client) || asksAgain(ctx)) return undefined
   const scopes = wanted.scopes.filter(
     (scope) => consent.scopes.includes(scope) || consent.rejectedScopes.includes(scope),
   )

@@ -9,12 +9,12 @@ import type { Presentation } from '#http/app.ts'
 import type { Middleware } from '#http/context.ts'
 import type { Route } from '#http/route.ts'
 import type { Clock } from '#kernel/clock.ts'
+import type { HookRunner } from '#kernel/hooks.ts'
 import type { Log } from '#kernel/log.ts'
 import type { ArtifactStore, Engine as EnginePort } from '#kernel/ports.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
-import type { TokenClaims } from './build.ts'
 import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
@@ -48,8 +48,8 @@ export interface OpOptions {
   readonly passive?: (request: PassiveRequest) => Promise<boolean>
   /** Whether nothing in a request goes before the client's default_acr_values (CONTRACT 5). */
   readonly byDefaults?: (request: PassiveRequest) => Promise<boolean>
-  /** Further claims of access tokens. */
-  readonly tokenClaims?: TokenClaims
+  /** The deployment's own code; none when absent. */
+  readonly hooks?: HookRunner
 }
 
 export interface Op {

@@ -4,6 +4,7 @@ import Provider from 'oidc-provider'
 import { type EngineAdapters, engineAdapter } from '#artifacts/adapter.ts'
 import type { Records, SigningKey } from '#directory/records.ts'
 import { epochSeconds } from '#kernel/clock.ts'
+import { noHooks } from '#kernel/hooks.ts'
 import { randomToken, sameSecret, sha256 } from '#kernel/random.ts'
 import { createAccessTokenJwts } from './access-tokens.ts'
 import { type AcrTable, createAcrTable } from './acr.ts'
@@ -15,6 +16,7 @@ import { Engine, type Seams } from './engine.ts'
 import { listen, replayed } from './events.ts'
 import type { Pages } from './features.ts'
 import { createLoadExistingGrant, createNames, type Names } from './grants.ts'
+import { createHookSeams, type HookSeams } from './hooks.ts'
 import type { OpOptions } from './index.ts'
 import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
@@ -119,7 +121,7 @@ const createJwts = ({ options, secrets }: InstanceParts, keys: readonly SigningK
       client.subjectType === 'pairwise' ? secrets.pairwise(String(client.sectorIdentifier), accountId) : accountId,
   })
 
-const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly SigningKey[]): Seams => {
+const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly SigningKey[], hooks: HookSeams): Seams => {
   const { options, secrets, grace, watch, pages } = parts
   const { settings, store, clock } = options
   const { initialAccessToken } = settings.registration
@@ -139,6 +141,7 @@ const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly Signin
     formPost: pages.formPost,
     forgive: grace.forgive,
     jwts: createJwts(parts, keys),
+    hooks,
   }
 }
 
@@ -149,6 +152,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   const { keys, mappings, acrs } = await readIngredients(options)
   const algorithms = [...new Set(keys.map(({ alg }) => alg))]
   const adapters = createAdapters(parts, { scopes, acrs: acrs.values, algorithms })
+  const hooks = createHookSeams(options.hooks ?? noHooks, records.accounts)
   const configuration = buildConfiguration({
     settings,
     clock,
@@ -166,13 +170,13 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     }),
     findAccount: translated(createFindAccount(records.accounts)),
     isAlive: translated(async (id) => (await records.accounts.get(id))?.disabled === false),
-    loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names)),
+    loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names, hooks)),
+    hooks,
     pairwise: secrets.pairwise,
     pages,
-    tokenClaims: options.tokenClaims,
     fetch: options.fetch,
   })
-  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys))
+  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys, hooks))
   listen(engine, options)
   parts.guardSecrets(engine)
   return { engine, documents: await createDocuments(engine), kept: adapters.kept }

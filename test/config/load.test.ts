@@ -58,6 +58,7 @@ test('without anything all defaults hold, and they are those of the contract', (
     logging: { level: 'info', consoleOnly: true },
     egress: { allowPrivate: false, insecureHosts: [] },
     i18n: { default: 'en', available: ['en', 'de'] },
+    hooks: [],
   })
   assert.deepEqual(resources, { clients: [], accounts: [], identityProviders: [], mappings: [], acrs: [] })
   assert.ok(Object.values(sources).every((source) => source === 'default'))

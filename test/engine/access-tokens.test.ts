@@ -3,10 +3,17 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRemoteJWKSet, decodeJwt, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
+import type { HookRunner } from '#kernel/hooks.ts'
 import { claimsOf, isActive, post, redeem, refresh, userinfo, Visitor } from './browser.ts'
 import { client, redirectUri, suiteHouse } from './house.ts'
 
 const insecure = { [oauth.allowInsecureRequests]: true }
+
+/** A deployment's hook that oversteps. */
+const run: HookRunner['run'] = async (_point, value, given) => {
+  const { kind } = given as { kind: string }
+  return { ...value, tier: 'gold', client_id: 'forged', nbf: 9e9, kind } as typeof value
+}
 
 const open = suiteHouse(() => ({
   resources: {
@@ -23,7 +30,7 @@ const open = suiteHouse(() => ({
       }),
     ],
   },
-  options: { tokenClaims: async (token) => ({ tier: 'gold', client_id: 'forged', nbf: 9e9, kind: token.kind }) },
+  options: { hooks: { has: (point) => point === 'accessToken', run } },
 }))
 
 const server = async (): Promise<oauth.AuthorizationServer> => {
