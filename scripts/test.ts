@@ -21,7 +21,7 @@ interface Tier {
 const tiers: Readonly<Record<string, Tier>> = {
   rules: { folders: ['rules'], parallel: 2, limitMs: 60_000 },
   contracts: {
-    folders: ['contracts', 'adapters', 'directory', 'connectors', 'methods', 'http'],
+    folders: ['contracts', 'adapters', 'directory', 'connectors', 'methods', 'http', 'hooks'],
     parallel: 2,
     limitMs: 120_000,
   },

@@ -2,7 +2,7 @@
  * oidc-provider's configuration, made of our settings and records. One function per topic; nothing is contacted here,
  * so that a new instance costs milliseconds and can replace the running one (DESIGN 3.2).
  */
-import Provider, { type AccessToken, type ClientCredentials, type Configuration, errors, type JWK } from 'oidc-provider'
+import Provider, { type Configuration, errors, type JWK } from 'oidc-provider'
 import { bitsOfRandomness } from '#artifacts/ids.ts'
 import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
