@@ -13,7 +13,7 @@ run: install ## Gatehouse on http://localhost:3000 with a demo identity provider
 install: ## what the project needs, its own Node 24 included
 	@sh scripts/install.sh
 
-test: install ## every test; one tier alone: make test-rules (contracts, flows, engine, peers, browser, attacks)
+test: install ## every test; one tier alone: make test-rules (contracts, stores, flows, nodes, …)
 	@$(NODE) scripts/test.ts $(ARGS)
 
 test-%: install

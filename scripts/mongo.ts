@@ -8,6 +8,7 @@ import { JAVA, javaMissing, startJava } from './mongo/java.ts'
 import { NX, nxMissing, startNx } from './mongo/nx.ts'
 import type { ServerProcess } from './mongo/process.ts'
 import { findMongod, startMongod, versionOf } from './mongo/real.ts'
+import { leftOut } from './stores.ts'
 
 export interface MongoServer {
   readonly name: string
@@ -55,6 +56,8 @@ export const openReal = async (): Promise<MongoServer | undefined> => {
 
 /** Says what is missing, or undefined when there is a server to test on. */
 export const mongoMissing = async (): Promise<string | undefined> => {
+  const out = leftOut('mongo')
+  if (out) return out
   if (process.env.MONGODB_URL || findMongod()) return undefined
   const missing = [await nxMissing(), await javaMissing()].filter((one) => one !== undefined)
   return missing.length === 0

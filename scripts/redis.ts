@@ -9,6 +9,7 @@ import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { leftOut } from './stores.ts'
 
 const HOST = '127.0.0.1'
 /** What a start may take on a busy machine, ms. */
@@ -42,7 +43,8 @@ const program = (): string | undefined =>
 
 /** What is missing for servers of our own, or undefined. */
 export const redisMissing = (): string | undefined =>
-  program() ? undefined : 'redis-server (Debian: redis-server), or REDIS_URL for the tests on one server'
+  leftOut('redis') ??
+  (program() ? undefined : 'redis-server (Debian: redis-server), or REDIS_URL for the tests on one server')
 
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, HOST)

@@ -5,10 +5,20 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { keycloakMissing, openKeycloak } from './keycloak.ts'
+import { gradeLine, mongoMissing, openMongoServers } from './mongo.ts'
+import { openRedis, redisMissing } from './redis.ts'
+import { chosenPair, leftOut } from './stores.ts'
 
 export type Opened =
-  | { readonly variables: Readonly<Record<string, string>>; close?(): Promise<void> }
+  | {
+      readonly variables: Readonly<Record<string, string>>
+      /** What it is, for the summary, with its grade where there are several. */
+      readonly said?: string
+      close?(): Promise<void>
+    }
   | { readonly missing: string }
+  /** Not asked for: no failure, but told. */
+  | { readonly leftOut: string }
 
 export interface Service {
   readonly name: string
@@ -58,4 +68,51 @@ const keycloak: Service = {
   },
 }
 
-export const services: readonly Service[] = [chromium, apache, keycloak]
+/** Whole servers run on these too when ON_STORES says so. */
+const houses = ['engine', 'flows', 'attacks']
+const storeTiers = ['stores', 'nodes', ...(chosenPair === 'sqlite' ? [] : houses)]
+
+const redis: Service = {
+  name: 'redis',
+  tiers: storeTiers,
+  async open() {
+    const out = leftOut('redis')
+    if (out) return { leftOut: out }
+    const missing = process.env.REDIS_URL ? undefined : redisMissing()
+    if (missing) return { missing }
+    const { url, servers, close } = await openRedis()
+    const [own] = servers
+    const version = own ? /redis_version:(\S+)/.exec(await own.ask('INFO server'))?.[1] : undefined
+    const said = own ? `redis-server ${version ?? ''} (real)` : 'Redis of REDIS_URL (real)'
+    return { variables: { GATEHOUSE_TEST_REDIS: url }, said, close }
+  },
+}
+
+const mongo: Service = {
+  name: 'mongodb',
+  tiers: storeTiers,
+  async open() {
+    const out = leftOut('mongo')
+    if (out) return { leftOut: out }
+    const missing = await mongoMissing()
+    if (missing) return { missing }
+    const servers = await openMongoServers()
+    const close = async () => {
+      for (const server of servers) await server.close()
+    }
+    // Whole servers run on the first one; the adapter's own tests start all of them again, to kill and freeze them.
+    const variables = { GATEHOUSE_TEST_MONGO: servers[0]?.database('DATABASE') ?? '' }
+    return { variables, said: gradeLine(servers), close }
+  },
+}
+
+const nginx: Service = {
+  name: 'nginx',
+  tiers: ['nodes'],
+  async open() {
+    const path = findProgram('nginx')
+    return path ? { variables: { GATEHOUSE_TEST_NGINX: path } } : { missing: 'nginx (Debian: nginx)' }
+  },
+}
+
+export const services: readonly Service[] = [chromium, apache, keycloak, redis, mongo, nginx]

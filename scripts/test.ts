@@ -7,6 +7,7 @@ import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Service, services } from './services.ts'
+import { chosenPair } from './stores.ts'
 import { root } from './tree.ts'
 
 interface Tier {
@@ -14,8 +15,6 @@ interface Tier {
   readonly folders: readonly string[]
   readonly parallel: number
   readonly limitMs: number
-  /** Only where it is named: what the configuration cannot reach yet. */
-  readonly onDemand?: true
 }
 
 const tiers: Readonly<Record<string, Tier>> = {
@@ -25,12 +24,14 @@ const tiers: Readonly<Record<string, Tier>> = {
     parallel: 2,
     limitMs: 120_000,
   },
-  // The adapters for Redis and MongoDB: `make test-stores`, until `stores` can name them.
-  stores: { folders: [], parallel: 1, limitMs: 180_000, onDemand: true },
+  // The adapters for Redis and MongoDB.
+  stores: { folders: [], parallel: 2, limitMs: 240_000 },
   commands: { folders: ['cli'], parallel: 2, limitMs: 240_000 },
   engine: { folders: ['engine'], parallel: 2, limitMs: 180_000 },
   flows: { folders: ['flows'], parallel: 2, limitMs: 180_000 },
   attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
+  // Servers in several processes, on every kind of stores; what they do when these fail.
+  nodes: { folders: ['nodes'], parallel: 1, limitMs: 300_000 },
   peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },
   browser: { folders: ['browser'], parallel: 1, limitMs: 300_000 },
 }
@@ -48,6 +49,8 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 const scratch = mkdtempSync(join(tmpdir(), 'gatehouse-test-'))
 const running = new Set<() => void>()
 const opened: { close(): Promise<void> }[] = []
+/** Which services the run had, for the summary. */
+const used = new Map<string, string>()
 const variables: Record<string, string> = {}
 
 const tierOf = (file: string): string => {
@@ -129,15 +132,22 @@ const runFile = (file: string, limitMs: number): Promise<void> =>
 const openService = async (service: Service): Promise<void> => {
   const startedAt = Date.now()
   const answer = await service.open().catch((error: Error) => ({ missing: error.message }))
+  if ('leftOut' in answer) {
+    used.set(service.name, `${service.name} ${answer.leftOut}`)
+    console.log(`skip service ${service.name}: ${answer.leftOut}`)
+    return
+  }
   if ('missing' in answer) {
+    used.set(service.name, `${service.name} NOT HERE`)
     if (inCi) total.failed += 1
     console.log(`${inCi ? 'FAIL' : 'skip'} service ${service.name}: not here: ${answer.missing}`)
     return
   }
   Object.assign(variables, answer.variables)
-  const { close } = answer
+  const { close, said } = answer
   if (close) opened.push({ close })
-  console.log(`ok   service ${service.name}  ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
+  used.set(service.name, said ?? service.name)
+  console.log(`ok   service ${said ?? service.name}  ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
 }
 
 const runTier = async (name: string, tier: Tier, files: readonly string[]): Promise<void> => {
@@ -149,6 +159,8 @@ const runTier = async (name: string, tier: Tier, files: readonly string[]): Prom
   }
   await Promise.all(Array.from({ length: tier.parallel }, worker))
   for (const service of opened.splice(0)) await service.close()
+  // A later tier must not be told of what was closed.
+  for (const variable of Object.keys(variables)) delete variables[variable]
 }
 
 const stop = () => {
@@ -159,13 +171,8 @@ process.once('SIGINT', stop).once('SIGTERM', stop)
 
 const wanted = process.argv.slice(2)
 const isWanted = (file: string) =>
-  (wanted.length === 0 && !tiers[tierOf(file)]?.onDemand) ||
-  wanted.some(
-    (word) =>
-      word === tierOf(file) ||
-      (word === file.split('/')[1] && !tiers[tierOf(file)]?.onDemand) ||
-      file === word.replace(/^\.\//, ''),
-  )
+  wanted.length === 0 ||
+  wanted.some((word) => word === tierOf(file) || word === file.split('/')[1] || file === word.replace(/^\.\//, ''))
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => file.replaceAll('\\', '/'))
   .filter((file) => !file.startsWith('test/.cache/') && isWanted(file))
@@ -177,5 +184,7 @@ for (const [name, tier] of Object.entries(tiers)) {
 }
 rmSync(scratch, { recursive: true, force: true })
 if (files.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
+if (chosenPair !== 'sqlite') console.log(`\nWhole servers ran on ${chosenPair} (ON_STORES).`)
+if (used.size > 0) console.log(`\nServices: ${[...used.values()].join('; ')}`)
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exitCode = total.failed > 0 || files.length === 0 ? 1 : 0
