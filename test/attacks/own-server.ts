@@ -1,11 +1,9 @@
 /** A Gatehouse whose issuer, files and log a test chooses itself; closed after the test file. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after } from 'node:test'
 import { createLog, silentLog } from '#kernel/log.ts'
 import { type House, openHouse, type Running, start } from '#src/wire.ts'
 import { alice, client, freePort, load } from '#test/flows/world.ts'
+import { emptyPair } from '#test/world/stores.ts'
 
 export interface OwnServer extends Running {
   readonly port: number
@@ -24,7 +22,8 @@ after(async () => {
 
 export const startOwn = async (written: Record<string, unknown>): Promise<OwnServer> => {
   const port = await freePort()
-  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-own-'))
+  const place = await emptyPair()
+  const { folder } = place
   const text: string[] = []
   const loaded = load({
     issuer: `http://localhost:${port}`,
@@ -33,12 +32,12 @@ export const startOwn = async (written: Record<string, unknown>): Promise<OwnSer
     egress: { allowPrivate: ['127.0.0.0/8', '::1/128', 'localhost'] },
     ...written,
     listen: { port },
-    stores: { artifacts: `sqlite:${folder}/artifacts.db`, directory: `sqlite:${folder}/directory.db` },
+    ...place.settings,
   })
   const running = await start(loaded, { log: createLog('debug', (line) => text.push(line)) })
   opened.push(async () => {
     await running.close().catch(() => undefined)
-    rmSync(folder, { recursive: true, force: true })
+    await place.close()
   })
   return { ...running, port, folder, text, house: () => openHouse(loaded, { log: silentLog }) }
 }

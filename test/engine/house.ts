@@ -1,14 +1,10 @@
 /**
- * The OpenID Provider on real SQLite files and a real socket, with interactions that answer themselves: what the guards
+ * The OpenID Provider on real stores and a real socket, with interactions that answer themselves: what the guards
  * of ENGINE 16 run against. The person at the browser is a function.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before } from 'node:test'
 import { z } from 'zod'
-import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { createBox } from '#artifacts/box.ts'
 import { type Settings, settingsShape } from '#config/settings.ts'
 import { createRecords, noResources, type Resources } from '#directory/index.ts'
@@ -23,6 +19,8 @@ import { accountInput } from '#kernel/records/account.ts'
 import { clientRecord } from '#kernel/records/client.ts'
 import { acrRecord, providerBase } from '#kernel/records/provider.ts'
 import { createOp, type Op, type OpOptions } from '#op/index.ts'
+import { openBus, openPair } from '#src/stores.ts'
+import { emptyPair } from '#test/world/stores.ts'
 import { createTrace } from '#trace/trace.ts'
 
 export const redirectUri = 'https://rp.example/cb'
@@ -135,7 +133,8 @@ const answer = async (house: House, interaction: Interaction): Promise<string> =
 
 /** Opens a house; it is closed when the test (or suite) ends. */
 export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<House> => {
-  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-engine-'))
+  const place = await emptyPair()
+  const { stores } = place.settings
   const { server, port } = await reserve()
   // A house that does not open must not keep the test's process alive.
   server.unref()
@@ -146,12 +145,9 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
   const keep = (event: string, fields: Record<string, unknown> = {}) => void lines.push({ event, fields })
   const log: Log = { ...silentLog, info: keep, warn: keep, error: keep }
 
-  const [artifacts, directory] = await Promise.all([
-    openSqliteArtifacts(join(folder, 'artifacts.db'), { clock, log }),
-    openSqliteDirectory(join(folder, 'directory.db'), { clock, log }),
-  ])
+  const { store: artifacts, directory } = await openPair(stores, { clock, log })
   const store = given.wrap?.(artifacts) ?? artifacts
-  const bus = createLocalBus({ directory, pollMs: 50 })
+  const bus = await openBus(stores, directory, { clock, log })
   const keyring = await openKeyring(directory, [Buffer.alloc(32, 3)], clock)
   const records = await createRecords({
     port: directory,
@@ -215,7 +211,7 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
     await records.close()
     await bus.close()
     await Promise.all([artifacts.close(), directory.close()])
-    await rm(folder, { recursive: true, force: true })
+    await place.close()
   })
   return house
 }

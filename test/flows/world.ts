@@ -1,8 +1,5 @@
 /** A whole Gatehouse in this process on a free loopback port, with stores of its own; closed after the test file. */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after } from 'node:test'
 import { loadConfiguration } from '#config/load.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
@@ -10,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { createLog } from '#kernel/log.ts'
 import { methodSettings } from '#methods/index.ts'
 import { type House, openHouse, type Running, start } from '#src/wire.ts'
+import { emptyPair } from '#test/world/stores.ts'
 
 /** Where the application under test has no server of its own: browsers stop there. */
 export const APP = 'http://127.0.0.1:1'
@@ -76,7 +74,7 @@ export const startGatehouse = async (
   given: { port?: number; clock?: Clock } = {},
 ): Promise<Gatehouse> => {
   const port = given.port ?? (await freePort())
-  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-'))
+  const place = await emptyPair()
   const lines: Record<string, unknown>[] = []
   const loaded = load({
     clients: [client()],
@@ -85,7 +83,7 @@ export const startGatehouse = async (
     ...written,
     issuer: `http://localhost:${port}`,
     listen: { port },
-    stores: { artifacts: `sqlite:${directory}/artifacts.db`, directory: `sqlite:${directory}/directory.db` },
+    ...place.settings,
   })
   const running = await start(loaded, {
     ...(given.clock && { clock: given.clock }),
@@ -96,7 +94,7 @@ export const startGatehouse = async (
     if (closed) return
     closed = true
     await running.close()
-    rmSync(directory, { recursive: true, force: true })
+    await place.close()
   }
   opened.push(close)
   return { ...running, close, log: lines, house: () => openHouse(loaded, { log: createLog('error', () => undefined) }) }

@@ -13,14 +13,18 @@ import { chosenPair, leftOut, type PairName } from '../../scripts/stores.ts'
 
 export { type PairName, pairNames } from '../../scripts/stores.ts'
 
-/** Seals in every pair; where no store is SQLite there must be one. */
+/** For where no file of SQLite is beside which one is kept. */
 export const masterKey = Buffer.alloc(32, 7).toString('base64url')
 
 export interface Pair {
-  /** As the setting of this name takes them. */
-  readonly stores: { readonly artifacts: string; readonly directory: string }
-  /** To be set beside `stores`. */
-  readonly masterKey: string
+  readonly name: PairName
+  /** As a configuration has them; `masterKey` where it is required. */
+  readonly settings: {
+    readonly stores: { readonly artifacts: string; readonly directory: string }
+    readonly masterKey?: string
+  }
+  /** Where the files of SQLite lie. */
+  readonly folder: string
   /** Removes what lies there; after those who use it are closed. */
   close(): Promise<void>
 }
@@ -86,11 +90,6 @@ const dropDatabase = async (url: string): Promise<void> => {
   await client.close()
 }
 
-const fileAt = (name: string): { at: string; leave(): Promise<void> } => {
-  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-'))
-  return { at: `sqlite:${folder}/${name}.db`, leave: async () => rmSync(folder, { recursive: true, force: true }) }
-}
-
 const database = async () => {
   const { at, leave } = await mongo()
   return {
@@ -104,14 +103,19 @@ const database = async () => {
 
 /** @returns empty stores of this kind; unless told of the kind that the run is about (ON_STORES), which is SQLite by default */
 export const emptyPair = async (name: PairName = chosenPair): Promise<Pair> => {
-  const artifacts = name.startsWith('redis') ? await redis() : name === 'mongo' ? await database() : fileAt('artifacts')
-  const directory = name.endsWith('mongo') ? await database() : fileAt('directory')
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-'))
+  const file = (of: string) => ({ at: `sqlite:${folder}/${of}.db`, leave: async () => {} })
+  const artifacts = name.startsWith('redis') ? await redis() : name === 'mongo' ? await database() : file('artifacts')
+  const directory = name.endsWith('mongo') ? await database() : file('directory')
+  const stores = { artifacts: artifacts.at, directory: directory.at }
   return {
-    stores: { artifacts: artifacts.at, directory: directory.at },
-    masterKey,
+    name,
+    settings: { stores, ...(!name.includes('sqlite') && { masterKey }) },
+    folder,
     async close() {
       await artifacts.leave()
       await directory.leave()
+      rmSync(folder, { recursive: true, force: true })
     },
   }
 }
