@@ -25,7 +25,7 @@ const tiers: Readonly<Record<string, Tier>> = {
     limitMs: 120_000,
   },
   // The adapters for Redis and MongoDB.
-  stores: { folders: [], parallel: 2, limitMs: 240_000 },
+  stores: { folders: [], parallel: 1, limitMs: 300_000 },
   commands: { folders: ['cli'], parallel: 2, limitMs: 240_000 },
   engine: { folders: ['engine'], parallel: 2, limitMs: 180_000 },
   flows: { folders: ['flows'], parallel: 2, limitMs: 180_000 },

@@ -54,7 +54,20 @@ export const start = (t: TestContext, task: string, url: string): ChildProcess =
   t.after(() => child.kill('SIGKILL'))
   return child
 }
-export const message = async (child: ChildProcess): Promise<unknown> => (await once(child, 'message'))[0]
+/** What it says next; a process that ends first says nothing any more. */
+export const message = async (child: ChildProcess): Promise<unknown> => {
+  const over = new AbortController()
+  const { signal } = over
+  const ended = once(child, 'exit', { signal }).then(([code]) => {
+    throw new Error(`the other process ended with ${code}`)
+  })
+  try {
+    return (await Promise.race([once(child, 'message', { signal }), ended]))[0]
+  } finally {
+    over.abort()
+    ended.catch(() => undefined)
+  }
+}
 
 /** A task in two processes, both ready to begin. */
 export const pair = async (t: TestContext, task: string, url: string): Promise<ChildProcess[]> => {
