@@ -34,6 +34,7 @@ import type { ArtifactStore, Bus, Directory } from '#kernel/ports.ts'
 import type { IdentityProvider } from '#kernel/records/provider.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { openMethods } from '#methods/index.ts'
+import { secondaryOf } from '#methods/method.ts'
 import { hashPassword } from '#methods/password.ts'
 import { createOp } from '#op/index.ts'
 import { type Audit, createAudit } from '#trace/audit.ts'
@@ -201,6 +202,7 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     log,
     fetch: outbound.fetch,
     methods: [...methods.keys()],
+    secondary: secondaryOf(methods),
     presentation,
     passive: planner.passive,
     byDefaults: planner.byDefaults,

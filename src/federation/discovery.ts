@@ -29,6 +29,8 @@ export interface Offer {
   readonly providers: readonly IdentityProvider[]
   /** Ids of the local methods that are enabled. */
   readonly methods: readonly string[]
+  /** Of the methods those that answer for somebody who is known already (a one-time code, a security key). */
+  readonly secondary?: ReadonlySet<string>
   /** `logins.default`: those offered where nothing was asked. */
   readonly logins: readonly string[]
   readonly acrs: readonly Acr[]
@@ -78,10 +80,28 @@ const idsOf = (providers: readonly IdentityProvider[]) => providers.map(({ id })
 const oneStep = (options: readonly string[], acr?: string): Way | undefined =>
   options.length === 0 ? undefined : { steps: [options], amr: [], ...(acr !== undefined && { acr }) }
 
+/** Everything on offer, where nothing was asked. */
+const openChoice = (usable: readonly IdentityProvider[], offer: Offer): Way => {
+  const methods = offer.logins.filter((id) => offer.methods.includes(id))
+  const all = [...methods, ...idsOf(usable)]
+  return { steps: [offer.page ? all : all.slice(0, 1)], amr: [] }
+}
+
+/**
+ * A second factor by its own name: whatever is on offer first, then it. Anybody can write acr_values into an address, so
+ * the name alone must not do away with the password; an `acrs` record may.
+ */
+const secondStep = (value: string, usable: readonly IdentityProvider[], offer: Offer): Way | undefined => {
+  const logins = offer.logins.filter((id) => !offer.secondary?.has(id))
+  const [first = []] = openChoice(usable, { ...offer, logins }).steps
+  return first.length === 0 ? undefined : { steps: [first, [value]], acr: value, amr: [] }
+}
+
 /** What an acr value means here; undefined when it is unknown, disabled or not for this client. */
 const resolve = (value: string, usable: readonly IdentityProvider[], offer: Offer): Way | undefined => {
   const ids = idsOf(usable)
   if (ids.includes(value)) return oneStep([value], value)
+  if (offer.secondary?.has(value)) return secondStep(value, usable, offer)
   const named = usable.filter(({ acrs }) => acrs.includes(value))
   if (named.length > 0) return oneStep(idsOf(named), value)
   if (offer.methods.includes(value)) return oneStep([value], value)
@@ -149,13 +169,6 @@ export const providerAt = (
       ((host !== undefined && hosts.includes(host)) ||
         (path !== undefined && paths.some((each) => path === each || path.startsWith(`${each.replace(/\/$/, '')}/`)))),
   )
-}
-
-/** Everything on offer, where nothing was asked. */
-const openChoice = (usable: readonly IdentityProvider[], offer: Offer): Way => {
-  const methods = offer.logins.filter((id) => offer.methods.includes(id))
-  const all = [...methods, ...idsOf(usable)]
-  return { steps: [offer.page ? all : all.slice(0, 1)], amr: [] }
 }
 
 /**

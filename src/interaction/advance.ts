@@ -175,6 +175,7 @@ export const stumble = async (
   const after = await remember(world, login, {
     passed: journey.passed,
     ...(journey.accountId !== undefined && { accountId: journey.accountId }),
+    ...(journey.upstream && { upstream: journey.upstream }),
     fault: code,
   })
   await advance(world, ctx, after)
@@ -217,12 +218,13 @@ const askHook = async (
 }
 
 const complete = async (world: InteractionWorld, ctx: Ctx, login: Login, step: Extract<Next, { go: 'finish' }>) => {
-  const { upstream } = login.journey
+  const { upstream, passed } = login.journey
   const { accountId, amr, authTime } = step
+  const ways = passed.map(({ by, amr, authTime }) => ({ by, amr, authTime }))
   const acr = await acrOf(world, login, step.acr)
   const fault = await askHook(world, ctx, login, { accountId, acr, amr })
   if (fault) return refuse(world, ctx, login, fault.code, fault.detail.reason)
-  await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ...(upstream && { upstream }) })
+  await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ways, ...(upstream && { upstream }) })
   world.audit({
     type: 'login.succeeded',
     account: accountId,

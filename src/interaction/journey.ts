@@ -4,16 +4,14 @@
  */
 import type { Choice } from '#federation/discovery.ts'
 import type { FaultCode } from '#kernel/faults.ts'
+import type { WayTaken } from '#kernel/ports.ts'
 
 /** One way in that was completed. */
-export interface Passed {
-  /** Method or provider id. */
-  readonly by: string
-  readonly amr: readonly string[]
+export interface Passed extends WayTaken {
   /** What the provider said of its own authentication. */
   readonly acr?: string
-  /** Epoch seconds. */
-  readonly authTime: number
+  /** Not in this sign-in: the browser's session had it. */
+  readonly before?: true
 }
 
 /** Kept beside the interaction under its uid, and only once there is something to remember; the browser holds the uid alone. */

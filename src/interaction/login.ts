@@ -12,16 +12,17 @@ import type { Ctx } from '#http/context.ts'
 import type { Messages } from '#http/messages.ts'
 import { type ClientCard, cardOf, type WayOn } from '#http/pages.ts'
 import type { View } from '#http/view.ts'
-import type { Clock } from '#kernel/clock.ts'
+import { type Clock, epochSeconds } from '#kernel/clock.ts'
 import { Fault, type FaultCode } from '#kernel/faults.ts'
 import type { HookRunner } from '#kernel/hooks.ts'
 import type { Engine, Interaction, KeptRequest } from '#kernel/ports.ts'
 import type { Client } from '#kernel/records/client.ts'
-import type { Method } from '#methods/method.ts'
+import { type Method, secondaryOf } from '#methods/method.ts'
 import type { Audit } from '#trace/audit.ts'
 import { referenceOf, type Trace } from '#trace/trace.ts'
-import { beginning, type Journey } from './journey.ts'
+import type { Journey } from './journey.ts'
 import type { Planner } from './plan.ts'
+import { standing } from './standing.ts'
 
 export interface InteractionWorld {
   readonly engine: Engine
@@ -89,7 +90,9 @@ export const openLogin = async (world: InteractionWorld, ctx: Ctx): Promise<Logi
     world.box.get<Journey>('Journey', uid),
     world.plan.of(interaction, client),
   ])
-  return { interaction, client, card, journey: journey ?? beginning, plan, reference }
+  const now = epochSeconds(world.clock)
+  const begun = journey ?? standing(interaction, plan, { secondary: secondaryOf(world.methods), now })
+  return { interaction, client, card, journey: begun, plan, reference }
 }
 
 /** Remembers the journey for as long as its interaction lives, and answers the login as it now stands. */

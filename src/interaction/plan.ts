@@ -11,6 +11,7 @@ import {
 import { requestedAcr } from '#kernel/acr.ts'
 import type { Interaction } from '#kernel/ports.ts'
 import type { Client } from '#kernel/records/client.ts'
+import { type Method, secondaryOf } from '#methods/method.ts'
 
 export interface Planner {
   of(interaction: Pick<Interaction, 'params'>, client: Client): Promise<Choice>
@@ -29,7 +30,7 @@ export interface Planner {
 
 export interface PlannerGiven {
   readonly records: Pick<Records, 'providers' | 'acrs' | 'clients'>
-  readonly methods: ReadonlyMap<string, unknown>
+  readonly methods: ReadonlyMap<string, Pick<Method, 'secondary'>>
   readonly logins: readonly string[]
   readonly discovery: { readonly page: boolean; readonly emailFirst: boolean; readonly preselectParameter: string }
   /** Whether people may sign in with external providers at all. */
@@ -41,11 +42,14 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 export const createPlanner = ({ records, methods, logins, discovery, inbound }: PlannerGiven): Planner => {
   const enabled = async () => (inbound ? (await records.providers.all()).filter((provider) => provider.enabled) : [])
 
+  const secondary = secondaryOf(methods)
+
   const offerOf = async (): Promise<Offer> => {
     const [providers, acrs] = await Promise.all([enabled(), records.acrs.all()])
     return {
       providers,
       methods: [...methods.keys()],
+      secondary,
       logins,
       acrs,
       page: discovery.page,

@@ -170,6 +170,10 @@ export interface Interaction {
     readonly acr?: string
     readonly amr?: readonly string[]
     readonly authTime?: number
+    /** Every way of signing in that the session was given, for a request that needs one more. */
+    readonly ways?: readonly WayTaken[]
+    /** The provider's session that it came from. */
+    readonly upstream?: { readonly provider: string; readonly id: string }
   }
   /** What earlier prompts of the same request ended with. */
   readonly lastSubmission?: Readonly<Record<string, unknown>>
@@ -179,6 +183,15 @@ export interface Interaction {
   finish(result: InteractionResult): Promise<string>
   /** Records what the person agreed to; answers the grant id for `finish({ consent })`. */
   grant(decision: ConsentDecision): Promise<string>
+}
+
+/** One way of signing in that was completed: a local method or a provider. */
+export interface WayTaken {
+  /** Its id. */
+  readonly by: string
+  readonly amr: readonly string[]
+  /** Epoch seconds. */
+  readonly authTime: number
 }
 
 export interface LoginResult {
@@ -192,6 +205,8 @@ export type InteractionResult =
   | {
       readonly login: LoginResult
       readonly create?: Record<string, never>
+      /** All that the session stands on from now. */
+      readonly ways?: readonly WayTaken[]
       readonly upstream?: { readonly provider: string; readonly id: string }
     }
   | { readonly consent: { readonly grantId: string } }

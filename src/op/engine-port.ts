@@ -10,11 +10,12 @@ import type {
   Interaction,
   InteractionResult,
   KeptRequest,
+  WayTaken,
 } from '#kernel/ports.ts'
 import type { Client } from '#kernel/records/client.ts'
 import { cookiesFor } from './build.ts'
 import { scopes as knownScopes } from './claims.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, SessionExtras, Upstream } from './engine.ts'
 import { grantDecision, type Names } from './grants.ts'
 import type { Instance } from './instance.ts'
 import { isHardened, type OpSettings } from './settings.ts'
@@ -34,6 +35,8 @@ interface Signed {
   readonly acr?: string
   readonly amr?: readonly string[]
   readonly authTime?: number
+  readonly ways?: readonly WayTaken[]
+  readonly upstream?: Upstream
 }
 
 const words = (value: unknown): string[] =>
@@ -85,12 +88,15 @@ export const createEnginePort = (given: EnginePortOptions): OpEngine => {
     const session = await engine.Session.findByUid(stored.session.uid)
     if (!session || session.accountId !== stored.session.accountId) return 'lost'
     const { uid, accountId, acr, amr, loginTs } = session
+    const { ways, upstream } = session as SessionExtras
     return {
       uid,
       accountId,
       ...(acr !== undefined && { acr }),
       ...(amr !== undefined && { amr }),
       ...(loginTs !== undefined && { authTime: loginTs }),
+      ...(ways && { ways }),
+      ...(upstream && { upstream }),
     }
   }
 

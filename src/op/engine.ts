@@ -6,6 +6,7 @@
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 import { ASKED, type Asked, type HookSeams } from './hooks.ts'
+import type { WayTaken } from '#kernel/ports.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
@@ -46,6 +47,8 @@ export interface Seams {
 /** Members that the published types of sessions and tokens leave out. */
 export interface SessionExtras {
   upstream?: Upstream | undefined
+  /** Every way of signing in that the session stands on. */
+  ways?: readonly WayTaken[] | undefined
   /** Epoch seconds at which we signed the person in; `loginTs` is when they authenticated, perhaps at a provider long before. */
   signedInAt?: number | undefined
 }
@@ -231,7 +234,7 @@ export class Engine extends Base {
       const Above = original<'Session', SessionMethods>(this, 'Session')
       return class Session extends Above {
         static override get IN_PAYLOAD() {
-          return [...withPayload(Above, 'upstream'), 'signedInAt']
+          return [...withPayload(Above, 'upstream'), 'ways', 'signedInAt']
         }
 
         /** ENGINE 13: parallel first requests of one client must see the same sid. */
@@ -244,7 +247,8 @@ export class Engine extends Base {
           const same = this.accountId === details.accountId && this.loginTs === details.loginTs
           if (!same || this.signedInAt === undefined) this.signedInAt = seams.now()
           super.loginAccount(details)
-          const result = running()?.entities.Interaction?.result as { upstream?: Upstream } | undefined
+          const result = running()?.entities.Interaction?.result as Pick<SessionExtras, 'upstream' | 'ways'> | undefined
+          this.ways = result?.ways
           this.upstream = result?.upstream
         }
       }

@@ -43,6 +43,8 @@ export interface OpOptions {
   readonly audit: Audit
   /** Ids of the enabled local sign-in methods: they are acr values (CONTRACT 5). */
   readonly methods: readonly string[]
+  /** Of them those that answer for somebody who is known already. */
+  readonly secondary?: ReadonlySet<string>
   readonly presentation: Pick<Presentation, 'view' | 'errors'>
   /** Whether a request with prompt=none leads to exactly one provider, to be asked passively too (CONTRACT 6). */
   readonly passive?: (request: PassiveRequest) => Promise<boolean>

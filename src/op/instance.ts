@@ -72,7 +72,7 @@ export interface InstanceParts {
 }
 
 /** What the records add to the settings. */
-const readIngredients = async ({ settings, records, methods }: OpOptions) => {
+const readIngredients = async ({ settings, records, methods, secondary }: OpOptions) => {
   const [keys, providers, acrs, mappings] = await Promise.all([
     records.keys.published(),
     records.providers.all(),
@@ -84,6 +84,7 @@ const readIngredients = async ({ settings, records, methods }: OpOptions) => {
     mappings,
     acrs: createAcrTable({
       methods,
+      ...(secondary && { secondary }),
       providers: settings.inbound.enabled ? providers.filter(({ enabled }) => enabled) : [],
       acrs,
     }),

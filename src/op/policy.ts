@@ -34,8 +34,8 @@ export const isPassiveTrip = (ctx: object): boolean => passiveTrips.has(ctx)
 
 /** How the browser session's person signed in. */
 const doneIn = (ctx: KoaContextWithOIDC): Done => {
-  const { session } = ctx.oidc
-  return { acr: session?.acr, provider: (session as SessionExtras | undefined)?.upstream?.provider }
+  const session = ctx.oidc.session as (typeof ctx.oidc.session & SessionExtras) | undefined
+  return { acr: session?.acr, provider: session?.upstream?.provider, ways: session?.ways?.map(({ by }) => by) }
 }
 
 const paramsOf = (ctx: KoaContextWithOIDC): Readonly<Record<string, unknown>> => ctx.oidc.params ?? {}

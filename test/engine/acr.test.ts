@@ -67,6 +67,36 @@ describe('met', () => {
   })
 })
 
+describe('met, where the session says what was done', () => {
+  const strict = createAcrTable({
+    methods: ['basic', 'otp'],
+    secondary: new Set(['otp']),
+    providers: [provider('acme')],
+    acrs: [
+      acr({ name: 'gold', steps: [['basic', 'acme'], ['otp']], level: 2 }),
+      acr({ name: 'code', steps: [['otp']], level: 1 }),
+      acr({ name: 'silver', steps: [['acme']], level: 1 }),
+      acr({ name: 'zero', steps: [['acme']], level: 0 }),
+    ],
+  })
+  const rows: readonly (readonly [what: string, done: Done, wanted: string, met: boolean])[] = [
+    ['a record whose steps were done one by one', { acr: 'otp', ways: ['basic', 'otp'] }, 'gold', true],
+    ['a record with a step missing', { acr: 'basic', ways: ['basic'] }, 'gold', false],
+    ['a way that was taken on the way', { acr: 'gold', ways: ['basic', 'otp'] }, 'basic', true],
+    ['a way that a record leaves open and that was not taken', { acr: 'gold', ways: ['acme', 'otp'] }, 'basic', false],
+    ['a lower level', { acr: 'gold', ways: ['basic', 'otp'] }, 'silver', true],
+    ['a lower level, reached without its name', { acr: 'otp', ways: ['basic', 'otp'] }, 'silver', true],
+    ['no level by a way that no record knows', { acr: 'basic', ways: ['basic'] }, 'zero', false],
+    ['the second factor after a first', { acr: 'gold', ways: ['basic', 'otp'] }, 'otp', true],
+    ['the second factor alone, by its own name', { acr: 'code', ways: ['otp'] }, 'otp', false],
+    ['the second factor alone, by a record that allows it', { acr: 'code', ways: ['otp'] }, 'code', true],
+    ['the second factor of a session that does not say', { acr: 'gold' }, 'otp', true],
+    ['the second factor alone of a session that does not say', { acr: 'code' }, 'otp', false],
+  ]
+  for (const [what, done, wanted, met] of rows)
+    test(`${what}: ${met ? 'yes' : 'no'}`, () => assert.equal(strict.met([wanted], done), met ? wanted : undefined))
+})
+
 test('reachable leaves out what is unknown, disabled, or not for the client', () => {
   const all = ['basic', 'acme', 'urn:loa2', 'gold', 'lost', 'passport_social', 'passport_saml', 'unknown']
   assert.deepEqual(table.reachable(all), ['basic', 'acme', 'urn:loa2', 'gold', 'passport_social', 'passport_saml'])

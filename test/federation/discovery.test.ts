@@ -263,6 +263,24 @@ const rows: readonly (readonly [what: string, asked: Partial<Asked>, expected: E
       { by: 'open', steps: [['basic']] },
       { emailFirst: true },
     ],
+    [
+      'a second factor by its name: whatever is on offer first',
+      { acrValues: ['otp'] },
+      { by: 'acr_values', steps: [everything, ['otp']], acr: 'otp' },
+      { secondary: new Set(['otp']), logins: ['otp', 'basic'] },
+    ],
+    [
+      'a second factor by its name, with nothing that could come first',
+      { acrValues: ['otp'], client: { providers: [] } },
+      { by: 'open', steps: [['otp']] },
+      { secondary: new Set(['otp']), logins: ['otp'] },
+    ],
+    [
+      'a second factor alone, where a record says so',
+      { acrValues: ['urn:code'] },
+      { by: 'acr_values', steps: [['otp']], acr: 'urn:code' },
+      { secondary: new Set(['otp']), acrs: [{ name: 'urn:code', steps: [['otp']], level: 1, amr: [] }] },
+    ],
     ['no page: the first way', {}, { by: 'open', steps: [['basic']] }, { page: false }],
   ]
 
