@@ -4,9 +4,9 @@
  * contract tests in test/engine guard them on every upgrade.
  */
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import type { WayTaken } from '#kernel/ports.ts'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 import { ASKED, type Asked, type HookSeams } from './hooks.ts'
-import type { WayTaken } from '#kernel/ports.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
