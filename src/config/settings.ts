@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { duration, secret } from '#kernel/kinds.ts'
 import { rateLimit, rateLimitMaxRequestAllow, rateLimitWindowMs } from './rate-limit.ts'
+import { resourceServers } from './resource-servers.ts'
 import { storeAddress } from './store-address.ts'
 import { addressRange, distinct, flag, hostName, hostOrRange, language, parameterName, seconds } from './words.ts'
 
@@ -251,6 +252,7 @@ export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => (
   registration: registration.meta({ title: 'Dynamic registration' }),
   subjects: subjects.meta({ title: 'Subjects' }),
   authorizationParameters,
+  resourceServers: resourceServers.meta({ title: 'Resource servers' }),
   methods: methodsOf(methods).meta({ title: 'Local sign-in methods' }),
   logins: logins.meta({ title: 'Local sign-in' }),
   discovery: discovery.meta({ title: 'Choosing a provider' }),

@@ -13,7 +13,13 @@ interface Given {
   readonly scopes: string[]
   readonly claims: string[]
   readonly rejectedScopes: string[]
+  readonly resources?: Readonly<Record<string, readonly string[]>>
 }
+
+const withResources = (now: Consent['resources'], given: Given['resources'] = {}): Consent['resources'] => ({
+  ...now,
+  ...Object.fromEntries(Object.entries(given).map(([name, scopes]) => [name, union(now[name] ?? [], scopes)])),
+})
 
 /** The latest word counts: allowed now is no longer rejected, rejected now is no longer allowed. */
 const add = (now: Consent, given: Given, at: number): Consent => ({
@@ -21,6 +27,7 @@ const add = (now: Consent, given: Given, at: number): Consent => ({
   scopes: without(union(now.scopes, given.scopes), without(given.rejectedScopes, given.scopes)),
   claims: union(now.claims, given.claims),
   rejectedScopes: without(union(now.rejectedScopes, given.rejectedScopes), given.scopes),
+  resources: withResources(now.resources, given.resources),
   updatedAt: at,
 })
 

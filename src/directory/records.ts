@@ -57,7 +57,13 @@ export interface Consents {
   remember(
     accountId: string,
     clientId: string,
-    given: { scopes: string[]; claims: string[]; rejectedScopes: string[] },
+    given: {
+      scopes: string[]
+      claims: string[]
+      rejectedScopes: string[]
+      /** Scopes by resource (RFC 8707). */
+      resources?: Readonly<Record<string, readonly string[]>>
+    },
   ): Promise<void>
   forget(accountId: string, clientId: string): Promise<void>
 }

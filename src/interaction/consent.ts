@@ -9,7 +9,12 @@ import type { InteractionWorld, Login } from './login.ts'
 const words = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
 
-const missingScopes = (login: Login): string[] => words(login.interaction.prompt.details.missingOIDCScope)
+/** Scopes of APIs (RFC 8707) are asked like all others. */
+const missingScopes = ({ interaction: { prompt } }: Login): string[] => {
+  const { missingOIDCScope, missingResourceScopes } = prompt.details
+  const ofResources = Object.values((missingResourceScopes ?? {}) as Record<string, unknown>).flatMap(words)
+  return [...new Set([...words(missingOIDCScope), ...ofResources])]
+}
 
 /** What the page asks: scopes that are new, or all of the request when the relying party demands to ask again. */
 const askedScopes = (login: Login): string[] => {

@@ -69,8 +69,8 @@ const sessionLife = (settings: OpSettings, clock: Clock, since: number | undefin
 const ttl = (settings: OpSettings, clock: Clock): Configuration['ttl'] => {
   const { lifetimes } = settings
   return {
-    AccessToken: lifetimes.accessToken,
-    ClientCredentials: lifetimes.accessToken,
+    AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetimes.accessToken,
+    ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetimes.accessToken,
     AuthorizationCode: lifetimes.authorizationCode,
     IdToken: lifetimes.idToken,
     RefreshToken: lifetimes.refreshToken,

@@ -18,6 +18,7 @@ import { scopes as knownScopes } from './claims.ts'
 import type { Engine, SessionExtras, Upstream } from './engine.ts'
 import { grantDecision, type Names } from './grants.ts'
 import type { Instance } from './instance.ts'
+import { type ResourceScopes, withoutScopes } from './resource-servers.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 export interface EnginePortOptions {
@@ -70,8 +71,12 @@ const restartUrl = (issuer: string, kept: KeptRequest): string => {
   const other = elsewhere.get(kept)
   if (other !== undefined) return other
   const url = new URL(`${issuer}/authorize`)
-  for (const [name, value] of Object.entries(kept.params))
-    if (typeof value === 'string' && !notRepeated.has(name)) url.searchParams.set(name, value)
+  for (const [name, value] of Object.entries(kept.params)) {
+    if (notRepeated.has(name)) continue
+    // `resource` may be there several times (RFC 8707 2).
+    for (const each of Array.isArray(value) ? value : [value])
+      if (typeof each === 'string') url.searchParams.append(name, each)
+  }
   return url.href
 }
 
@@ -115,6 +120,8 @@ export const createEnginePort = (given: EnginePortOptions): OpEngine => {
     const asked = words(stored.params.scope).filter((scope) => knownScopes.includes(scope))
     const rejectedScopes = decision.rejectedScopes.filter((scope) => asked.includes(scope) && scope !== 'openid')
     const claims = (stored.prompt.details.missingOIDCClaims as string[] | undefined) ?? []
+    const resources = (stored.prompt.details.missingResourceScopes ?? {}) as ResourceScopes
+    const declined = decision.rejectedScopes.filter((scope) => Object.values(resources).flat().includes(scope))
     const consent = await records.consents.get(accountId, clientId)
     const grantId = await grantDecision(engine, names, {
       owner: { sessionUid, accountId, clientId },
@@ -122,10 +129,18 @@ export const createEnginePort = (given: EnginePortOptions): OpEngine => {
       scopes: asked,
       claims,
       rejectedScopes,
+      resources,
+      declined,
       epoch: consent?.epoch ?? 0,
     })
     const scopes = asked.filter((scope) => !rejectedScopes.includes(scope))
-    if (decision.remember) await records.consents.remember(accountId, clientId, { scopes, claims, rejectedScopes })
+    if (decision.remember)
+      await records.consents.remember(accountId, clientId, {
+        scopes,
+        claims,
+        rejectedScopes: [...new Set([...rejectedScopes, ...declined])],
+        resources: withoutScopes(resources, declined),
+      })
     return grantId
   }
 

@@ -3,6 +3,7 @@ import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provid
 import type { Clock } from '#kernel/clock.ts'
 import { createRegistrationPolicy, POLICY } from './clients.ts'
 import type { HookSeams } from './hooks.ts'
+import { createResourceIndicators } from './resource-servers.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 type Features = NonNullable<Configuration['features']>
@@ -81,7 +82,7 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
     jwtIntrospection: { enabled: true },
     revocation,
     rpInitiatedLogout: logout(given.pages),
-    resourceIndicators: { enabled: false },
+    resourceIndicators: createResourceIndicators(settings),
     pushedAuthorizationRequests: {
       enabled: features.par || hardened,
       requirePushedAuthorizationRequests: hardened,

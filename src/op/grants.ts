@@ -6,8 +6,15 @@ import type { Client, Grant, KoaContextWithOIDC } from 'oidc-provider'
 import { GrantRevoked } from '#artifacts/adapter.ts'
 import type { Records } from '#directory/records.ts'
 import { hmac, randomToken } from '#kernel/random.ts'
+import type { Consent } from '#kernel/records/account.ts'
 import type { Engine } from './engine.ts'
 import type { HookSeams } from './hooks.ts'
+import {
+  addResourceScopes,
+  missingResourceScopes,
+  type ResourceScopes,
+  rememberedResourceScopes,
+} from './resource-servers.ts'
 
 /** A revoked grant's id stays refused; the next one of the same session takes the next number. */
 const GENERATIONS = 16
@@ -33,7 +40,11 @@ export type Names = ReturnType<typeof createNames>
 interface Missing {
   readonly scopes: string[]
   readonly claims: string[]
+  readonly resources: ResourceScopes
 }
+
+const isNothing = ({ scopes, claims, resources }: Missing): boolean =>
+  scopes.length === 0 && claims.length === 0 && Object.keys(resources).length === 0
 
 const missing = (ctx: KoaContextWithOIDC, grant: Grant | undefined): Missing => {
   const scopes = new Set(grant?.getOIDCScopeEncountered().split(' '))
@@ -41,6 +52,7 @@ const missing = (ctx: KoaContextWithOIDC, grant: Grant | undefined): Missing => 
   return {
     scopes: [...ctx.oidc.requestParamOIDCScopes].filter((scope) => !scopes.has(scope)),
     claims: [...ctx.oidc.requestParamClaims].filter((claim) => !claims.has(claim)),
+    resources: missingResourceScopes(ctx, grant),
   }
 }
 
@@ -82,7 +94,7 @@ export const createLoadExistingGrant =
     const grant = found?.accountId === account.accountId && found.clientId === client.clientId ? found : undefined
 
     const wanted = missing(ctx, grant)
-    if (grant && wanted.scopes.length === 0 && wanted.claims.length === 0) return grant
+    if (grant && isNothing(wanted)) return grant
     const owner = { sessionUid: session.uid, accountId: account.accountId, clientId: client.clientId }
     const consent = await consents.get(owner.accountId, owner.clientId)
     const silent = client.trusted === true ? wanted : remembered(ctx, client, wanted, consent)
@@ -91,6 +103,7 @@ export const createLoadExistingGrant =
 
     const next = grant ?? new provider.Grant({ accountId: owner.accountId, clientId: owner.clientId })
     next.addOIDCScope(given.scopes)
+    addResourceScopes(next, given.resources, client.trusted === true ? [] : consent?.rejectedScopes)
     if (given.claims.length > 0) next.addOIDCClaims(given.claims)
     const rejected = given.scopes.filter((scope) => consent?.rejectedScopes.includes(scope) && client.trusted !== true)
     // A rejected scope counts as asked only when it is added and rejected.
@@ -104,20 +117,24 @@ const asksAgain = (ctx: KoaContextWithOIDC): boolean =>
   ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')
 
 const covers = (given: Missing | undefined, wanted: Missing): boolean =>
-  given !== undefined && given.scopes.length === wanted.scopes.length && given.claims.length === wanted.claims.length
+  given !== undefined &&
+  given.scopes.length === wanted.scopes.length &&
+  given.claims.length === wanted.claims.length &&
+  Object.values(given.resources).flat().length === Object.values(wanted.resources).flat().length
 
 const remembered = (
   ctx: KoaContextWithOIDC,
   client: Client,
   wanted: Missing,
-  consent: { scopes: readonly string[]; claims: readonly string[]; rejectedScopes: readonly string[] } | undefined,
+  consent: Consent | undefined,
 ): Missing | undefined => {
   if (!consent || !remembers(client) || asksAgain(ctx)) return undefined
   const scopes = wanted.scopes.filter(
     (scope) => consent.scopes.includes(scope) || consent.rejectedScopes.includes(scope),
   )
   const claims = wanted.claims.filter((claim) => consent.claims.includes(claim))
-  return scopes.length > 0 || claims.length > 0 ? { scopes, claims } : undefined
+  const given = { scopes, claims, resources: rememberedResourceScopes(wanted.resources, consent) }
+  return isNothing(given) ? undefined : given
 }
 
 /** What the person decided on the consent page. */
@@ -129,6 +146,9 @@ export interface Decision {
   readonly scopes: readonly string[]
   readonly claims: readonly string[]
   readonly rejectedScopes: readonly string[]
+  readonly resources: ResourceScopes
+  /** Scopes of resources that were declined. */
+  readonly declined: readonly string[]
   readonly epoch: number
 }
 
@@ -145,6 +165,7 @@ export const grantDecision = async (engine: Engine, names: Names, decision: Deci
   const still = before.filter((scope) => scope !== '' && !scopes.includes(scope))
   if (scopes.length > 0) grant.addOIDCScope([...scopes])
   if (claims.length > 0) grant.addOIDCClaims([...claims])
+  addResourceScopes(grant, decision.resources, decision.declined)
   // What is allowed now is no longer rejected.
   if (grant.rejected?.openid) grant.rejected.openid.scope = still.join(' ') || undefined
   if (rejected.length > 0) grant.rejectOIDCScope(rejected)

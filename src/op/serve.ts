@@ -19,7 +19,7 @@ const RETRY_SECONDS = '5'
 const bounces = new Set(['/authorize', '/session/end'])
 
 const bounce = async (ctx: Ctx, base: string): Promise<void> => {
-  const { params } = await readForm(ctx.req, [], MOST_REQUEST)
+  const { params } = await readForm(ctx.req, ['resource'], MOST_REQUEST)
   const query = [ctx.querystring, params.toString()].filter((part) => part !== '').join('&')
   seeOther(ctx, `${base}${ctx.path}?${query}`)
 }

@@ -12,6 +12,7 @@ export type OpSettings = Pick<
   | 'registration'
   | 'subjects'
   | 'authorizationParameters'
+  | 'resourceServers'
   | 'discovery'
   | 'inbound'
   | 'i18n'

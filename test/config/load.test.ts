@@ -48,6 +48,7 @@ test('without anything all defaults hold, and they are those of the contract', (
     registration: { enabled: true, initialAccessToken: false, clientLifetime: null },
     subjects: { default: 'public', publicAttribute: 'id', pairwise: 'algorithmic' },
     authorizationParameters: ['preselectedExternalProvider'],
+    resourceServers: [],
     methods: { basic: { enabled: true } },
     logins: { default: ['basic'] },
     discovery: { page: true, emailFirst: false, preselectParameter: 'preselectedExternalProvider' },
