@@ -116,10 +116,10 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
     },
     async find(id) {
       if (!mayBe(model, id)) return undefined
-      const row = await store.get(model, 'key', sha256(id))
+      const row = await store.get(model, 'key', given.key(id))
       if (!row) return undefined
       if (model === 'Grant' && mayChangeGrants())
-        memory.set(model, id, { key: row.key, json: '', revision: row.revision ?? 0 })
+        memory.set(model, id, { key: row.key, payload: {}, revision: row.revision ?? 0 })
       return given.payload(model, row, id)
     },
     async findByUserCode(code) {
@@ -186,11 +186,12 @@ export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => 
   }
   const common: Common = { ...options, ...rows, drop }
   const interactions = createInteractionRows(rows)
+  const clients = createClientRows(options)
 
   const adapterOf = (model: string): Partial<Adapter> => {
     if (model === 'Session') return createSessionRows(rows)
     if (model === 'Interaction') return interactions
-    if (model === 'Client') return createClientRows(options)
+    if (model === 'Client') return clients
     return createTokenRows(model, common)
   }
   const factory: AdapterFactory = (model) => whole(adapterOf(model), options.translate)

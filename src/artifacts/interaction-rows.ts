@@ -5,7 +5,7 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { KeptRequest } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
-import { memory, type Rows } from './rows.ts'
+import { copyOf, memory, type Rows } from './rows.ts'
 
 const MODEL = 'Interaction'
 const KEEP_MS = 24 * 3_600_000
@@ -30,11 +30,11 @@ export interface InteractionRows extends Pick<Adapter, 'find' | 'upsert' | 'dest
 
 export const createInteractionRows = (rows: Rows): InteractionRows => {
   const { store, clock } = rows
-  const read = async (id: string): Promise<{ payload: Stored; json: string } | undefined> => {
+  const read = async (id: string): Promise<{ payload: Stored; stored: Stored } | undefined> => {
     const row = await store.get(MODEL, 'key', sha256(id))
     if (!row) return undefined
-    const json = rows.open(MODEL, row)
-    return { payload: { ...(JSON.parse(json) as Stored), jti: id }, json }
+    const stored = rows.open(MODEL, row) as Stored
+    return { payload: { ...copyOf(stored), jti: id }, stored }
   }
   const isOver = ({ exp }: { exp?: number | undefined }) => exp !== undefined && exp * 1000 <= clock.now()
 
@@ -42,7 +42,7 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
     async find(id) {
       const found = await read(id)
       if (!found || isFinished(found.payload) || isOver(found.payload)) return undefined
-      memory.set(MODEL, id, { key: sha256(id), json: found.json, revision: 0 })
+      memory.set(MODEL, id, { key: sha256(id), payload: found.stored, revision: 0 })
       return found.payload
     },
     async upsert(id, payload, ttl = 0) {
@@ -52,9 +52,9 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
       await store.put(MODEL, { key, body: rows.seal(MODEL, key, rest), expiresAt })
     },
     async destroy(id) {
-      const json = memory.get(MODEL, id)?.json ?? (await read(id))?.json
-      if (json === undefined) return
-      const { exp, cid, params } = JSON.parse(json) as Stored
+      const stored = (memory.get(MODEL, id)?.payload ?? (await read(id))?.stored) as Stored | undefined
+      if (!stored) return
+      const { exp, cid, params } = stored
       const key = sha256(id)
       // What is left is the relying party's request, nothing of the person.
       const left: Stored = { finished: true, params: withoutPerson(params), exp, cid }

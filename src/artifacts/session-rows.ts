@@ -7,7 +7,7 @@ import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import type { ArtifactRow } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
-import { memory, type Rows, type Seen } from './rows.ts'
+import { copyOf, memory, type Rows, type Seen } from './rows.ts'
 
 const MODEL = 'Session'
 /** Seconds. A session that only lives on is written again when its expiry has moved this far. */
@@ -20,8 +20,6 @@ export const sessionTag = (accountId: string): Buffer => sha256(`session account
 
 /** The confirm route takes authorizations away; merging would bring them back. */
 const removesAuthorizations = (): boolean => Provider.ctx?.oidc.route === 'end_session_confirm'
-
-const parse = (json: string): AdapterPayload => JSON.parse(json) as AdapterPayload
 
 export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid' | 'upsert' | 'destroy'> => {
   const { store } = rows
@@ -36,21 +34,25 @@ export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid
     ...(payload.accountId !== undefined && { tags: [sessionTag(payload.accountId)] }),
   })
 
-  const see = (row: ArtifactRow): Seen => ({ key: row.key, json: rows.open(MODEL, row), revision: row.revision ?? 0 })
+  const see = (row: ArtifactRow): Seen => ({
+    key: row.key,
+    payload: rows.open(MODEL, row),
+    revision: row.revision ?? 0,
+  })
 
   const current = async (key: Uint8Array, uid: string | undefined): Promise<ArtifactRow | undefined> =>
     (await store.get(MODEL, 'key', key)) ?? (uid === undefined ? undefined : store.get(MODEL, 'uid', sha256(uid)))
 
   /** Another request wrote the row since `base` was read. One that is gone was ended: it is not brought back. */
   const catchUp = async (base: Seen, ours: AdapterPayload, expiresAt: number | undefined): Promise<void> => {
-    const before = parse(base.json)
+    const before = base.payload
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const row = await current(base.key, ours.uid)
       if (!row) return
       const theirs = see(row)
-      const merged = mergeSession(before, ours, parse(theirs.json))
+      const merged = mergeSession(before, ours, theirs.payload)
       if (!merged) return
-      const id = parse(theirs.json).jti
+      const id = theirs.payload.jti
       const outcome = await store.put(MODEL, rowOf(row.key, { ...merged, jti: id }, expiresAt), {
         ifRevision: theirs.revision,
       })
@@ -62,25 +64,25 @@ export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid
   const move = async (key: Uint8Array, ours: AdapterPayload, expiresAt: number | undefined): Promise<void> => {
     const former = Provider.ctx && formers.get(Provider.ctx)
     if (!former) return void (await store.put(MODEL, rowOf(key, ours, expiresAt)))
-    const before = parse(former.seen.json)
+    const before = former.seen.payload
     const signedIn = ours.loginTs !== before.loginTs || ours.accountId !== before.accountId
     const other = ours.uid === undefined ? undefined : await store.get(MODEL, 'uid', sha256(ours.uid))
     if (!other && !former.alive && !signedIn) return
-    const merged = other ? mergeSession(before, ours, parse(rows.open(MODEL, other))) : ours
+    const merged = other ? mergeSession(before, ours, rows.open(MODEL, other)) : ours
     await store.put(MODEL, rowOf(key, { ...(merged ?? ours), jti: ours.jti }, expiresAt))
   }
 
   return {
     async find(id) {
-      const row = await store.get(MODEL, 'key', sha256(id))
+      const row = await store.get(MODEL, 'key', rows.key(id))
       if (!row) return undefined
       const found = see(row)
       memory.set(MODEL, id, found)
-      return parse(found.json)
+      return copyOf(found.payload)
     },
     async findByUid(uid) {
-      const row = await store.get(MODEL, 'uid', sha256(uid))
-      return row && parse(rows.open(MODEL, row))
+      const row = await store.get(MODEL, 'uid', rows.key(uid))
+      return row && copyOf(rows.open(MODEL, row))
     },
     async upsert(id, payload, ttl) {
       const key = sha256(id)
@@ -88,11 +90,11 @@ export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid
       const loaded = memory.get(MODEL, id)
       if (removesAuthorizations()) return void (await store.put(MODEL, rowOf(key, payload, expiresAt)))
       if (!loaded) return move(key, payload, expiresAt)
-      if (onlyExpiryMoved(parse(loaded.json), payload, TOUCH_EVERY)) return
+      if (onlyExpiryMoved(loaded.payload, payload, TOUCH_EVERY)) return
       const row = rowOf(key, payload, expiresAt)
       const outcome = await store.put(MODEL, row, { ifRevision: loaded.revision })
       if (outcome === 'stale') return catchUp(loaded, payload, expiresAt)
-      memory.set(MODEL, id, { key, json: JSON.stringify(payload), revision: loaded.revision + 1 })
+      memory.set(MODEL, id, { key, payload: copyOf(payload), revision: loaded.revision + 1 })
     },
     async destroy(id) {
       const loaded = memory.get(MODEL, id)

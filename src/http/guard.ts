@@ -85,7 +85,8 @@ export const createGuard = (options: GuardOptions): Guard => {
   /** The named host, once it is clear that it is one of ours. */
   const checkHost = (req: IncomingMessage): string => {
     if (hostsNamed(req) > 1) throw new Fault('request.invalid', { what: 'host' })
-    const trusted = trusts(clientAddress(req.socket.remoteAddress ?? '', undefined, trusts))
+    const trusted =
+      options.trustProxy !== false && trusts(clientAddress(req.socket.remoteAddress ?? '', undefined, trusts))
     const named = (trusted && single(req.headers['x-forwarded-host'])) || req.headers.host || ''
     const host = plainHost(named, issuer.protocol)
     if (host === undefined || (host !== issuer.host && !options.hosts?.().has(host)))

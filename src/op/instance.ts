@@ -11,6 +11,7 @@ import { type AcrTable, createAcrTable } from './acr.ts'
 import { buildConfiguration, cookiesFor } from './build.ts'
 import { createFindAccount, scopes } from './claims.ts'
 import { createVocabulary, POLICY } from './clients.ts'
+import { keepCompiled } from './compiled-clients.ts'
 import { createDocuments, type Documents } from './documents.ts'
 import { Engine, type Seams } from './engine.ts'
 import { listen, replayed } from './events.ts'
@@ -178,6 +179,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     fetch: options.fetch,
   })
   const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys, hooks))
+  keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)
   parts.guardSecrets(engine)
   return { engine, documents: await createDocuments(engine), kept: adapters.kept }
