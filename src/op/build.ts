@@ -172,6 +172,9 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     clientBasedCORS,
     clientDefaults: {
       id_token_signed_response_alg: settings.keys.default,
+      // The engine's own default is RS256, which these settings need not have a key of.
+      introspection_signed_response_alg: settings.keys.default,
+      authorization_signed_response_alg: settings.keys.default,
       subject_type: settings.subjects.default,
       ...(isHardened(settings) && { dpop_bound_access_tokens: true }),
     },
