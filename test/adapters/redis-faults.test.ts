@@ -1,11 +1,15 @@
 /** A Redis that freezes, dies, comes back, loses answers, is full or read-only: refused in time, never a false answer. */
 import assert from 'node:assert/strict'
+import { mkdirSync, rmSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
+import type { ArtifactStore } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 import { type RedisProcess, startRedis } from '../../scripts/redis.ts'
+import { atWork, lossOf } from './redis-load.ts'
 import { startProxy } from './redis-proxy.ts'
 import { body, key, missing, unavailable, until } from './redis-world.ts'
 
@@ -37,6 +41,25 @@ const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 }
 
+const isReady = (store: ArtifactStore) => () =>
+  store.ready().then(
+    () => true,
+    () => false,
+  )
+
+/** Through a proxy that can be told to misbehave. */
+const openProxied = async (t: TestContext) => {
+  const service = await startRedis()
+  const proxy = await startProxy(service.url)
+  const store = await openRedisArtifacts(proxy.url, world)
+  t.after(async () => {
+    await store.close()
+    await proxy.close()
+    await service.close()
+  })
+  return { store, proxy }
+}
+
 /** Info of a server that may not be there yet. */
 const answers = (server: RedisProcess, text: string) =>
   server.ask('INFO replication').then(
@@ -66,12 +89,7 @@ describe('redis: trouble', { skip: missing }, () => {
     // Whoever comes while the first ones are refused waits no longer than they.
     await inTime(() => assert.rejects(store.ready(), unavailable(/./)))
     server.thaw()
-    await until(() =>
-      store.ready().then(
-        () => true,
-        () => false,
-      ),
-    )
+    await until(isReady(store))
     // Refused, though Redis may have done it since: whoever tries again with another nonce must not win then.
     const late = await store.get('Code', 'key', key)
     const again = await store.redeem('Code', key, 'another', 2)
@@ -122,12 +140,7 @@ describe('redis: trouble', { skip: missing }, () => {
     await inTime(() => assert.rejects(store.ready(), unavailable(/./)))
     await server.start()
     const started = performance.now()
-    await until(() =>
-      store.ready().then(
-        () => true,
-        () => false,
-      ),
-    )
+    await until(isReady(store))
     assert.ok(performance.now() - started < 3000, `ready ${performance.now() - started} ms after the start`)
     assert.ok(started > died)
     const gone = new Set(dropped)
@@ -144,15 +157,67 @@ describe('redis: trouble', { skip: missing }, () => {
     assert.equal(await store.put('Code', { key, body, grant: sha256(`grant ${buried}`) }), 'revoked')
   })
 
-  test('an answer that is lost: the call is sent again, once in effect', async (t) => {
-    const service = await startRedis()
-    const proxy = await startProxy(service.url)
-    const store = await openRedisArtifacts(proxy.url, world)
-    t.after(async () => {
-      await store.close()
-      await proxy.close()
-      await service.close()
+  test('killed and started again five times under load: nothing acknowledged is lost, nothing used is usable', async (t) => {
+    const { store, server } = await open(t)
+    const work = await atWork(store, async () => {
+      for (let round = 0; round < 5; round++) {
+        await delay(200)
+        await server.kill()
+        await server.start()
+        const started = performance.now()
+        await until(isReady(store))
+        const took = Math.round(performance.now() - started)
+        assert.ok(took < 3000, `ready ${took} ms after the start`)
+      }
     })
+    t.diagnostic(`put ${work.put.length}, used ${work.redeemed.length}, refused ${work.refusals}`)
+    assert.ok(work.put.length > 100 && work.redeemed.length > 100)
+    assert.deepEqual(await lossOf(store, work), { lost: 0, revived: 0 })
+  })
+
+  test('slow: what is slow is done, what is too slow is refused in time', async (t) => {
+    const { store, proxy } = await openProxied(t)
+    const row = { key, body, expiresAt: systemClock.now() + 60_000, uid: key, tags: [key], grant: key }
+    await store.put('Code', row)
+    proxy.slowDown(400)
+    assert.equal(await inTime(() => store.put('Code', row)), 'stored')
+    assert.ok(await inTime(() => store.get('Code', 'uid', key)))
+    assert.equal((await inTime(() => store.findTagged('Code', key))).length, 1)
+    assert.equal(await inTime(() => store.redeem('Code', key, 'mine', 1)), 'won')
+    await inTime(() => store.ready())
+    proxy.slowDown(3000)
+    for (const call of [() => store.get('Code', 'key', key), () => store.redeem('Code', key, 'yours', 1)])
+      await inTime(() => assert.rejects(call(), unavailable(/./)))
+    proxy.slowDown(0)
+    await until(isReady(store))
+    assert.equal((await store.get('Code', 'key', key))?.consumedAt, 1)
+  })
+
+  test('it cannot save to its disk: writes are refused with the reason, reads work, a disk heals', async (t) => {
+    const { store, server, url } = await open(t, '--enable-protected-configs', 'yes')
+    await store.put('Code', { key, body })
+    const folder = /\r\n(\/[^\r]+)/.exec(await server.ask('CONFIG GET dir'))?.[1] ?? ''
+    rmSync(folder, { recursive: true })
+    await server.ask('CONFIG SET save "3600 1"')
+    await server.ask('BGSAVE')
+    await until(async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:err'))
+    const unsaved = unavailable(/cannot save to its disk/)
+    await assert.rejects(store.put('Code', { key: sha256('b'), body }), unsaved)
+    await assert.rejects(store.redeem('Code', key, 'n', 1), unsaved)
+    await assert.rejects(store.putOnce('Replay', key, systemClock.now() + 1000), unsaved)
+    await assert.rejects(store.ready(), unsaved)
+    await assert.rejects(openRedisArtifacts(url, world), unsaved)
+    assert.equal((await store.get('Code', 'key', key))?.consumedAt, undefined)
+    mkdirSync(folder)
+    await server.ask(`CONFIG SET dir ${folder}`)
+    await server.ask('BGSAVE')
+    await until(async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:ok'))
+    await store.ready()
+    assert.equal(await store.redeem('Code', key, 'n', 1), 'won')
+  })
+
+  test('an answer that is lost: the call is sent again, once in effect', async (t) => {
+    const { store, proxy } = await openProxied(t)
     const losing = <T>(work: () => Promise<T>): Promise<T> => {
       proxy.loseNextAnswer()
       return inTime(work)
@@ -206,12 +271,7 @@ describe('redis: trouble', { skip: missing }, () => {
     await inTime(() => assert.rejects(store.put('Code', { key, body }), unavailable(/./)))
     await server.ask('REPLICAOF NO ONE')
     assert.ok(await answers(server, 'role:master'))
-    await until(() =>
-      store.ready().then(
-        () => true,
-        () => false,
-      ),
-    )
+    await until(isReady(store))
     assert.equal(await store.put('Code', { key, body }), 'stored')
   })
 

@@ -9,6 +9,8 @@ export interface Proxy {
   readonly sent: () => number
   /** The next thing that is sent reaches the server; its answer does not come back, the connection ends instead. */
   loseNextAnswer(): void
+  /** What is sent from now on takes so many ms to get there. */
+  slowDown(ms: number): void
   close(): Promise<void>
 }
 
@@ -18,6 +20,7 @@ export const startProxy = async (to: string): Promise<Proxy> => {
   const sockets = new Set<Socket>()
   let sent = 0
   let losing = false
+  let delayMs = 0
   const server = createServer((near) => {
     const far = createConnection(Number(target.port), target.hostname)
     let silent = false
@@ -25,7 +28,8 @@ export const startProxy = async (to: string): Promise<Proxy> => {
       sent++
       if (losing) silent = true
       losing = false
-      far.write(bytes)
+      if (delayMs === 0) far.write(bytes)
+      else setTimeout(() => far.writable && far.write(bytes), delayMs)
     })
     far.on('data', (bytes) => {
       if (silent) near.destroy()
@@ -53,6 +57,9 @@ export const startProxy = async (to: string): Promise<Proxy> => {
     sent: () => sent,
     loseNextAnswer: () => {
       losing = true
+    },
+    slowDown: (ms) => {
+      delayMs = ms
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()
