@@ -84,7 +84,7 @@ export class RedisArtifacts implements ArtifactStore {
       entries: this.#keys.entries(place, own, row),
       pointers: this.#keys.pointers(model, row),
     }
-    return this.#link.call((until) => this.#put(until, write, options?.ifRevision))
+    return this.#link.write((until) => this.#put(until, write, options?.ifRevision))
   }
 
   async putOnce(model: Model, key: Uint8Array, expiresAt: number): Promise<boolean> {
@@ -93,7 +93,7 @@ export class RedisArtifacts implements ArtifactStore {
     const ttl = timeToLive(expiresAt, now)
     const mark = (until: Until) =>
       this.#link.send(until, (client) => client.gatehouseMark(place, now, expiresAt, ttl, nonce))
-    return (await this.#link.call(mark)) === 1
+    return (await this.#link.write(mark)) === 1
   }
 
   async get(model: Model, by: By, value: Uint8Array): Promise<ArtifactRow | undefined> {
@@ -137,12 +137,12 @@ export class RedisArtifacts implements ArtifactStore {
     const { key: place } = this.#keys.row(model, key)
     const now = this.#clock.now()
     const redeem = (until: Until) => this.#link.send(until, (client) => client.gatehouseRedeem(place, now, nonce, at))
-    return redeemed[await this.#link.call(redeem)]
+    return redeemed[await this.#link.write(redeem)]
   }
 
   async drop(model: Model, key: Uint8Array): Promise<void> {
     const place = this.#keys.row(model, key)
-    return this.#link.call((until) => this.#take(until, place, ''))
+    return this.#link.write((until) => this.#take(until, place, ''))
   }
 
   async dropGrant(grant: Uint8Array, until: number): Promise<number> {
@@ -153,9 +153,11 @@ export class RedisArtifacts implements ArtifactStore {
     const place = this.#keys.counter(key)
     const now = this.#clock.now()
     const [ttl, nonce] = [timeToLive(expiresAt, now), this.#writeName()]
+    if (by !== 0)
+      return this.#link.write((until) =>
+        this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl, nonce)),
+      )
     return this.#link.call(async (until) => {
-      if (by !== 0)
-        return this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl, nonce))
       const [expires, n] = (await this.#link.send(until, (client) => client.get(place)))?.split(':') ?? []
       return Number(expires) > now ? Number(n) : 0
     })
@@ -176,7 +178,7 @@ export class RedisArtifacts implements ArtifactStore {
 
   /** Every master answers, and one of them takes a write. */
   async ready(): Promise<void> {
-    await this.#link.call((until) =>
+    await this.#link.write((until) =>
       Promise.all([
         this.#link.send(until, (client) => Promise.all(mastersOf(client).map((server) => server.ping()))),
         this.#link.send(until, (client) => client.set(this.#keys.ready, '1', 'PX', 1000)),

@@ -194,7 +194,7 @@ class RedisBus implements Bus {
 export const createRedisBus = async (url: string, options: RedisBusOptions): Promise<Bus> => {
   const address = parseAddress(url)
   const connection = await openClient(address, options.log)
-  const link = new Link(connection, address.label, options.log)
+  const link = new Link(connection, { ...address, replicas: 0 }, options.log)
   const bus = new RedisBus(link, new Keys(address.prefix), options)
   try {
     await bus.start(connection.client)

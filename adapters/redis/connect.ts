@@ -57,7 +57,14 @@ const common = ({ username, password, tls }: Address) =>
 const createRedis = (address: Address, phase: Phase): Redis => {
   const { hosts, db, name, sentinel, tls } = address
   const retryStrategy = backOff(phase)
-  const options = { ...common(address), db, retryStrategy, enableOfflineQueue: false, enableAutoPipelining: true }
+  const options = {
+    ...common(address),
+    db,
+    retryStrategy,
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    autoPipeliningIgnoredCommands: ['wait'],
+  }
   if (address.mode === 'alone') return new Redis({ ...options, ...hosts[0] })
   return new Redis({
     ...options,
@@ -136,6 +143,8 @@ export const openClient = async (address: Address, log: Log): Promise<Connection
   client.on('node error', note)
   const close = () => {
     phase.closed = true
+    // A Cluster client that is just looking for its nodes goes on with it.
+    for (const sign of ['ready', '+node']) client.on(sign, () => setImmediate(() => client.disconnect()))
     client.disconnect()
   }
   const late = new AbortController()

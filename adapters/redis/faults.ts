@@ -39,6 +39,7 @@ const sentences: readonly (readonly [RegExp, string])[] = [
   [/^OOM/, 'it is out of memory (maxmemory)'],
   [/^MISCONF/, 'it refuses writes because it cannot save to its disk'],
   [/^NOREPLICAS/, 'it refuses writes because too few replicas follow (min-replicas-to-write)'],
+  [/^UNCONFIRMED/, 'too few replicas confirmed a write in time (option replicas=N of the URL)'],
   [/^READONLY/, 'it is a read-only replica'],
   [/^LOADING/, 'it is still loading its data'],
   [/^CLUSTERDOWN/, 'the Cluster is down: not every slot has a master'],

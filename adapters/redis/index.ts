@@ -22,7 +22,7 @@ export { createRedisBus } from './bus.ts'
 export const openRedisArtifacts = async (url: string, world: { clock: Clock; log: Log }): Promise<ArtifactStore> => {
   const address = parseAddress(url)
   const connection = await openClient(address, world.log)
-  const link = new Link(connection, address.label, world.log)
+  const link = new Link(connection, address, world.log)
   const keys = new Keys(address.prefix)
   const store = new RedisArtifacts(link, keys, new Indexes(link, keys), world.clock)
   try {

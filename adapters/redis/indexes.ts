@@ -133,12 +133,12 @@ export class Indexes {
     const ttl = timeToLive(ends, now)
     let count = 0
     for (;;) {
-      const found = await this.#link.call((until) =>
+      const found = await this.#link.write((until) =>
         this.#link.send(until, (client) => client.gatehouseBuryBuffer(burial.index, ends, ttl, SLICE)),
       )
       const members = found.filter(({ length }) => length > 0)
       if (members.length === 0) return count
-      count += await this.#link.call((until) => this.#visit(until, burial, members))
+      count += await this.#link.write((until) => this.#visit(until, burial, members))
     }
   }
 

@@ -5,9 +5,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Log } from '#kernel/log.ts'
+import { Confirmation } from './confirm.ts'
 import type { Connection } from './connect.ts'
 import { mayPass, toFault, unavailable } from './faults.ts'
 import type { Client } from './scripts.ts'
+import type { Address } from './url.ts'
 
 /** ms that a caller waits; the port allows 2 s. */
 export const PATIENCE = 1900
@@ -21,14 +23,16 @@ export type Until = number
 export class Link {
   readonly label: string
   readonly #client: Client
+  readonly #confirmation: Confirmation
   readonly #disconnect: () => void
   readonly #running = new Set<Promise<unknown>>()
   /** Since when there is no connection at all. */
   #awaySince: number | undefined
   #closed = false
 
-  constructor({ client, close }: Connection, label: string, log: Log) {
+  constructor({ client, close }: Connection, { label, replicas }: Pick<Address, 'label' | 'replicas'>, log: Log) {
     this.#client = client
+    this.#confirmation = new Confirmation(client, replicas)
     this.#disconnect = close
     this.label = label
     client.on('ready', () => {
@@ -67,6 +71,16 @@ export class Link {
     })
     this.#running.add(bounded)
     return bounded
+  }
+
+  /** As `call`, for work that writes: answers when as many replicas have it as the address says. */
+  write<T>(work: (until: Until) => Promise<T>): Promise<T> {
+    return this.call((until) =>
+      this.#confirmation.of(
+        () => work(until),
+        () => monotonic() > until,
+      ),
+    )
   }
 
   /** Work that nobody waits for, and whose failure only leaves something over. */

@@ -1,7 +1,7 @@
 /**
  * The address of a Redis: `redis://[user:password@]host[:port][/db]`, `redis+cluster://host[:port],host[:port],…`,
  * `redis+sentinel://host[:port],…/name[/db]`; `rediss` in place of `redis` for TLS. After `?`: `prefix` (of every key,
- * for several Gatehouses in one Redis), `ca`, `cert`, `key` (PEM files), `servername`, `sentinelUsername`, `sentinelPassword`.
+ * for several Gatehouses in one Redis), `replicas` (that must have a write before it counts, see confirm.ts), `ca`, `cert`, `key` (PEM files), `servername`, `sentinelUsername`, `sentinelPassword`.
  * User and password are percent-encoded. No message of this file repeats a password.
  */
 import { readFileSync } from 'node:fs'
@@ -32,12 +32,14 @@ export interface Address extends Credentials {
   readonly tls?: Tls
   /** Before every key. */
   readonly prefix: string
+  /** How many must have a write before it counts. */
+  readonly replicas: number
   /** For logs and faults. */
   readonly label: string
 }
 
 const SHAPE = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?(.*))?$/
-const OPTIONS = ['prefix', 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword']
+const OPTIONS = ['prefix', 'replicas', 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword']
 const PORTS = { alone: 6379, cluster: 6379, sentinel: 26379 }
 /** Version of the layout of keys (layout.ts): another one never reads these. */
 const VERSION = 'gh1:'
@@ -66,6 +68,11 @@ const parseDb = (text: string | undefined): number => {
   if (text === undefined || text === '') return 0
   if (!/^\d{1,4}$/.test(text)) throw wrong('the database after the last "/" is not a number')
   return Number(text)
+}
+
+const parseReplicas = (text: string | undefined): number => {
+  if (!/^\d?$/.test(text ?? '')) throw wrong('the option "replicas" is a number from 0 to 9')
+  return Number(text ?? 0)
 }
 
 const readOptions = (text: string | undefined): Map<string, string> => {
@@ -131,6 +138,7 @@ export const parseAddress = (url: string): Address => {
     sentinel: credentials(options.get('sentinelUsername'), options.get('sentinelPassword')),
     ...(tls && { tls }),
     prefix: prefix ? `${prefix}:${VERSION}` : VERSION,
+    replicas: parseReplicas(options.get('replicas')),
     label: mode === 'sentinel' ? `redis ${list} (${name})` : `redis ${list}`,
   }
 }

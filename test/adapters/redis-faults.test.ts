@@ -6,12 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
-import type { ArtifactStore } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 import { type RedisProcess, startRedis } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { startProxy } from './redis-proxy.ts'
-import { body, key, missing, unavailable, until } from './redis-world.ts'
+import { body, isReady, key, missing, unavailable, until } from './redis-world.ts'
 
 // Real time: Redis and Gatehouse go by the same here.
 const world = { clock: systemClock, log: silentLog }
@@ -40,12 +39,6 @@ const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
     assert.ok(took < PORT_LIMIT + TOLERANCE, `${took} ms`)
   }
 }
-
-const isReady = (store: ArtifactStore) => () =>
-  store.ready().then(
-    () => true,
-    () => false,
-  )
 
 /** Through a proxy that can be told to misbehave. */
 const openProxied = async (t: TestContext) => {

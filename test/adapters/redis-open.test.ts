@@ -81,6 +81,7 @@ describe('redis: addresses', () => {
     'redis+cluster://a/1': /no numbered databases/,
     'redis+sentinel://a': /name of the master/,
     'redis://a?tls=true': /unknown option "tls"/,
+    'redis://a?replicas=many': /"replicas" is a number/,
     'redis://a?ca=x.pem': /needs TLS/,
     'rediss://a?ca=/nowhere/x.pem': /"ca" cannot be read: \/nowhere\/x.pem/,
   }

@@ -9,6 +9,7 @@ import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import { silentLog } from '#kernel/log.ts'
+import type { ArtifactStore } from '#kernel/ports.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
 import { type RedisService, redisMissing } from '../../scripts/redis.ts'
 import { leftOut } from '../../scripts/stores.ts'
@@ -86,6 +87,13 @@ export const together = async (t: TestContext, task: string, url: string): Promi
   begin(children)
   return answers
 }
+
+/** For `until`. */
+export const isReady = (store: ArtifactStore) => () =>
+  store.ready().then(
+    () => true,
+    () => false,
+  )
 
 /** Looks again and again until it is so. */
 export const until = async (fits: () => boolean | Promise<boolean>, ms = 5000): Promise<void> => {

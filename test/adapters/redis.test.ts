@@ -11,7 +11,7 @@ import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { busContract } from '#test/contracts/bus.ts'
 import { openRedis, startRedis } from '../../scripts/redis.ts'
 import { startProxy } from './redis-proxy.ts'
-import { body, clock, emptyAt, key, missing, shared, skip, store, until, world } from './redis-world.ts'
+import { body, clock, emptyAt, key, missing, shared, skip, store, unavailable, until, world } from './redis-world.ts'
 
 const service = shared(openRedis)
 /** Nobody else's, whatever REDIS_URL says: its keys are counted. */
@@ -35,6 +35,11 @@ describe('redis', { skip: missing }, () => {
     clock,
     skip: async (ms) => skip(ms),
     unswept: true,
+  })
+
+  test('replicas=1 where there is none: refused at once, with the reason', async () => {
+    const { url } = await own()
+    await assert.rejects(openRedisArtifacts(`${url}?replicas=1`, world), unavailable(/too few replicas/))
   })
 
   busContract('redis', {
