@@ -2,12 +2,15 @@
  * Replication is asynchronous: what a master acknowledged may be unknown to the replica that takes its place. With
  * `replicas` in the address a write counts only when that many replicas of its master have it (WAIT).
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
+import { mayPass } from './faults.ts'
 import { type Client, mastersOf } from './scripts.ts'
 
 /** ms that replicas have. A replica that is well has a write within a few. */
 const LIMIT = 1000
+/** ms before the work is done again. */
+const PAUSE = 50
 
 /** A Cluster tells of each connection it makes and drops, a single client of its own. */
 const onLoss = (client: Client, lost: () => void): void => {
@@ -42,9 +45,11 @@ export class Confirmation {
     for (;;) {
       const losses = this.#losses
       const result = await work()
-      await this.#confirm()
-      if (losses === this.#losses) return result
-      if (late()) throw new Error('Connection is closed.')
+      const trouble = await this.#confirm().catch((error: unknown) => error)
+      if (trouble === undefined && losses === this.#losses) return result
+      if (trouble !== undefined && !mayPass(trouble)) throw trouble
+      if (late()) throw trouble ?? new Error('Connection is closed.')
+      await delay(PAUSE)
     }
   }
 
