@@ -41,6 +41,15 @@ export const openTwo = async (t: TestContext): Promise<[Shell, Shell]> => [
   await openShell(t, { masterKey: OTHER_MASTER }),
 ]
 
+/** Members by name, look-ups by value: stores keep neither order. */
+const ordered = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(ordered)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([name, item]): [string, unknown] => [name, ordered(item)])
+  const members = Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
+  return Array.isArray(members.tags) ? { ...members, tags: members.tags.toSorted() } : members
+}
+
 /** Every line but the header and the end, in an order that does not depend on the store's. */
 export const contentOf = async (
   path: string,
@@ -48,7 +57,8 @@ export const contentOf = async (
 ): Promise<string[]> => {
   const file = await openLocked(path, lock)
   const lines: string[] = []
-  for await (const line of file.lines()) if (!/^\{"(header|end)"/.test(line)) lines.push(line)
+  for await (const line of file.lines())
+    if (!/^\{"(header|end)"/.test(line)) lines.push(JSON.stringify(ordered(JSON.parse(line))))
   await file.close()
   return lines.sort()
 }
