@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Box, createBox } from '#artifacts/box.ts'
+import type { Graph } from '#artifacts/graph.ts'
 import type { Loaded } from '#config/load.ts'
 import { masterKeys } from '#config/master-key.ts'
 import { rateLimitOf } from '#config/rate-limit.ts'
@@ -37,6 +38,12 @@ import { openMethods } from '#methods/index.ts'
 import { secondaryOf } from '#methods/method.ts'
 import { hashPassword } from '#methods/password.ts'
 import { createOp } from '#op/index.ts'
+import { grantLifetime } from '#op/settings.ts'
+import { type CourierOptions, startCourier } from '#sessions/courier.ts'
+import type { Deliveries } from '#sessions/deliveries.ts'
+import type { Sessions } from '#sessions/ending.ts'
+import { startExpiry } from '#sessions/expiry.ts'
+import { openSessions } from '#sessions/index.ts'
 import { type Audit, createAudit } from '#trace/audit.ts'
 import { createTrace, type Trace } from '#trace/trace.ts'
 import { openBus, openPair, readiness } from './stores.ts'
@@ -58,6 +65,9 @@ export interface House {
   readonly records: Records & Applying
   readonly trace: Trace
   readonly audit: Audit
+  readonly sessions: Sessions
+  readonly deliveries: Deliveries
+  readonly graph: Graph
   close(): Promise<void>
 }
 
@@ -129,7 +139,10 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
     const trace = createTrace(store, sealer, clock, undefined, (cause) => log.error('trace.lost', { cause }))
     parts.add(() => trace.close())
     const box = createBox({ store, sealer, clock })
-    return { store, directory, bus, sealer, box, records, trace, audit, close: parts.close }
+    const common = { store, sealer, box, records, audit, settings }
+    const { close, ...room } = openSessions({ ...common, clock, log, tombstone: grantLifetime(settings) })
+    parts.add(close)
+    return { ...common, ...room, directory, bus, trace, close: parts.close }
   } catch (error) {
     await parts.close().catch(() => undefined)
     throw error
@@ -173,6 +186,17 @@ const openPresentation = async ({ settings }: Loaded, { records, trace }: House,
     },
   })
 
+/** What goes on without a request: telling relying parties of ended sessions, and finding those that time has ended. */
+const openErrands = (
+  house: House,
+  means: Pick<CourierOptions, 'clock' | 'log' | 'fetch' | 'logoutToken'>,
+  { features }: Settings,
+  parts: Closer,
+) => {
+  parts.add(startExpiry({ ...house, ...means }).close)
+  if (features.backchannelLogout) parts.add(startCourier({ ...house, ...means }).close)
+}
+
 /** Everything that answers requests, built over an open house. */
 const openRooms = async (loaded: Loaded, house: House, { log, clock = systemClock }: World, parts: Closer) => {
   const { settings } = loaded
@@ -206,8 +230,10 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     presentation,
     passive: planner.passive,
     byDefaults: planner.byDefaults,
+    notify: house.sessions.notify,
   })
   parts.add(op.close)
+  openErrands(house, { clock, log, fetch: outbound.fetch, logoutToken: op.engine.logoutToken }, settings, parts)
   const routes = interactionRoutes({
     ...house,
     ...presentation,

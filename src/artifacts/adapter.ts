@@ -15,6 +15,7 @@ import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
 import { createRows, grantKey, memory, type Rows } from './rows.ts'
 import { createSessionRows } from './session-rows.ts'
+import { grantTags } from './tags.ts'
 
 export interface EngineAdapterOptions {
   readonly store: ArtifactStore
@@ -70,6 +71,11 @@ const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array
   return payload.grantId === undefined ? undefined : grantKey(payload.grantId)
 }
 
+const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
+  ...(accountId === undefined ? [] : [grantTags.account(accountId)]),
+  ...(clientId === undefined ? [] : [grantTags.client(clientId)]),
+]
+
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean> }
 
 /** Everything but sessions, interactions and clients. */
@@ -88,6 +94,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       ...(expiresAt !== undefined && { expiresAt }),
       ...(grant && { grant }),
       ...(payload.userCode !== undefined && { userCode: userKey(payload.userCode) }),
+      ...(model === 'Grant' && { tags: grantTagsOf(payload) }),
     }
   }
 

@@ -4,19 +4,15 @@
  * compare-and-swap on the revision that the request has read; when it is beaten, both sides are merged.
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
-import type { ArtifactRow } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
 import { copyOf, memory, type Rows, type Seen } from './rows.ts'
+import { isOver, SESSION, sessionRow } from './session-row.ts'
 
-const MODEL = 'Session'
 /** Seconds. A session that only lives on is written again when its expiry has moved this far. */
 const TOUCH_EVERY = 300
 /** A request that is beaten this often gives up; each beat means that another one got through. */
 const ATTEMPTS = 50
-
-/** For `findTagged`: the live sessions of an account. */
-export const sessionTag = (accountId: string): Buffer => sha256(`session account ${accountId}`)
 
 /** The confirm route takes authorizations away; merging would bring them back. */
 const removesAuthorizations = (): boolean => Provider.ctx?.oidc.route === 'end_session_confirm'
@@ -26,84 +22,73 @@ export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid
   /** Under which id this request read the session before it gave it a new one, and whether it was still there then. */
   const formers = new WeakMap<object, { seen: Seen; alive: boolean }>()
 
-  const rowOf = (key: Uint8Array, payload: AdapterPayload, expiresAt: number | undefined): ArtifactRow => ({
-    key,
-    body: rows.seal(MODEL, key, payload),
-    ...(expiresAt !== undefined && { expiresAt }),
-    ...(payload.uid !== undefined && { uid: sha256(payload.uid) }),
-    ...(payload.accountId !== undefined && { tags: [sessionTag(payload.accountId)] }),
-  })
+  const live = async (by: 'key' | 'uid', value: Uint8Array): Promise<Seen | undefined> => {
+    const row = await store.get(SESSION, by, value)
+    const payload = row && rows.open(SESSION, row)
+    return !row || !payload || isOver(payload, rows)
+      ? undefined
+      : { key: row.key, payload, revision: row.revision ?? 0 }
+  }
 
-  const see = (row: ArtifactRow): Seen => ({
-    key: row.key,
-    payload: rows.open(MODEL, row),
-    revision: row.revision ?? 0,
-  })
-
-  const current = async (key: Uint8Array, uid: string | undefined): Promise<ArtifactRow | undefined> =>
-    (await store.get(MODEL, 'key', key)) ?? (uid === undefined ? undefined : store.get(MODEL, 'uid', sha256(uid)))
+  const current = async (key: Uint8Array, uid: string | undefined): Promise<Seen | undefined> =>
+    (await live('key', key)) ?? (uid === undefined ? undefined : live('uid', sha256(uid)))
 
   /** Another request wrote the row since `base` was read. One that is gone was ended: it is not brought back. */
-  const catchUp = async (base: Seen, ours: AdapterPayload, expiresAt: number | undefined): Promise<void> => {
+  const catchUp = async (base: Seen, ours: AdapterPayload): Promise<void> => {
     const before = base.payload
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const row = await current(base.key, ours.uid)
-      if (!row) return
-      const theirs = see(row)
+      const theirs = await current(base.key, ours.uid)
+      if (!theirs) return
       const merged = mergeSession(before, ours, theirs.payload)
       if (!merged) return
-      const id = theirs.payload.jti
-      const outcome = await store.put(MODEL, rowOf(row.key, { ...merged, jti: id }, expiresAt), {
-        ifRevision: theirs.revision,
-      })
+      const row = sessionRow(rows, theirs.key, { ...merged, jti: theirs.payload.jti })
+      const outcome = await store.put(SESSION, row, { ifRevision: theirs.revision })
       if (outcome !== 'stale') return
     }
   }
 
   /** The request gave the session a new id (OIDC login, against fixation): the row moves. */
-  const move = async (key: Uint8Array, ours: AdapterPayload, expiresAt: number | undefined): Promise<void> => {
+  const move = async (key: Uint8Array, ours: AdapterPayload): Promise<void> => {
     const former = Provider.ctx && formers.get(Provider.ctx)
-    if (!former) return void (await store.put(MODEL, rowOf(key, ours, expiresAt)))
+    if (!former) return void (await store.put(SESSION, sessionRow(rows, key, ours)))
     const before = former.seen.payload
     const signedIn = ours.loginTs !== before.loginTs || ours.accountId !== before.accountId
-    const other = ours.uid === undefined ? undefined : await store.get(MODEL, 'uid', sha256(ours.uid))
+    const other = ours.uid === undefined ? undefined : await live('uid', sha256(ours.uid))
     if (!other && !former.alive && !signedIn) return
-    const merged = other ? mergeSession(before, ours, rows.open(MODEL, other)) : ours
-    await store.put(MODEL, rowOf(key, { ...(merged ?? ours), jti: ours.jti }, expiresAt))
+    const merged = other ? mergeSession(before, ours, other.payload) : ours
+    await store.put(SESSION, sessionRow(rows, key, { ...(merged ?? ours), jti: ours.jti }))
   }
 
   return {
     async find(id) {
-      const row = await store.get(MODEL, 'key', rows.key(id))
-      if (!row) return undefined
-      const found = see(row)
-      memory.set(MODEL, id, found)
+      const found = await live('key', rows.key(id))
+      if (!found) return undefined
+      memory.set(SESSION, id, found)
       return copyOf(found.payload)
     },
     async findByUid(uid) {
-      const row = await store.get(MODEL, 'uid', rows.key(uid))
-      return row && copyOf(rows.open(MODEL, row))
+      const found = await live('uid', rows.key(uid))
+      return found && copyOf(found.payload)
     },
-    async upsert(id, payload, ttl) {
+    async upsert(id, payload) {
       const key = sha256(id)
-      const expiresAt = rows.expiry(ttl)
-      const loaded = memory.get(MODEL, id)
-      if (removesAuthorizations()) return void (await store.put(MODEL, rowOf(key, payload, expiresAt)))
-      if (!loaded) return move(key, payload, expiresAt)
+      const loaded = memory.get(SESSION, id)
+      if (removesAuthorizations()) return void (await store.put(SESSION, sessionRow(rows, key, payload)))
+      if (!loaded) return move(key, payload)
       if (onlyExpiryMoved(loaded.payload, payload, TOUCH_EVERY)) return
-      const row = rowOf(key, payload, expiresAt)
-      const outcome = await store.put(MODEL, row, { ifRevision: loaded.revision })
-      if (outcome === 'stale') return catchUp(loaded, payload, expiresAt)
-      memory.set(MODEL, id, { key, payload: copyOf(payload), revision: loaded.revision + 1 })
+      const row = sessionRow(rows, key, payload)
+      const outcome = await store.put(SESSION, row, { ifRevision: loaded.revision })
+      if (outcome === 'stale') return catchUp(loaded, payload)
+      memory.set(SESSION, id, { key, payload: copyOf(payload), revision: loaded.revision + 1 })
     },
     async destroy(id) {
-      const loaded = memory.get(MODEL, id)
+      const loaded = memory.get(SESSION, id)
       if (loaded && Provider.ctx) {
-        const alive = (await store.get(MODEL, 'key', loaded.key)) !== undefined
+        const alive = (await live('key', loaded.key)) !== undefined
         formers.set(Provider.ctx, { seen: loaded, alive })
-        memory.set(MODEL, id, undefined)
+        memory.set(SESSION, id, undefined)
       }
-      await store.drop(MODEL, sha256(id))
+      await store.drop(SESSION, sha256(id))
     },
   }
 }

@@ -119,6 +119,11 @@ const features = z
     jarm: flag(true, 'Signed authorization responses (JARM).'),
     dpop: flag(true, 'Sender-constrained tokens (RFC 9449).'),
     encryption: flag(true, 'Encrypted ID tokens, userinfo and request objects (JWE).'),
+    frontchannelLogout: flag(
+      true,
+      'Applications are told of a logout in frames of the browser (Front-Channel Logout 1.0).',
+    ),
+    backchannelLogout: flag(true, 'Applications are told of the end of a session directly (Back-Channel Logout 1.0).'),
     sessionManagement: flag(true, 'Applications may watch for the end of a session (Session Management 1.0).'),
   })
   .prefault({})

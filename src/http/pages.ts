@@ -78,6 +78,8 @@ export interface Pages {
   logout: { client?: ClientCard; action: string; xsrf: string }
   /** `#page-logged-out`. */
   'logged-out': { client?: ClientCard }
+  /** `#page-frontchannel-logout`: one frame per application; goes on to `next` when all have loaded or after `wait` seconds. */
+  'frontchannel-logout': { frames: readonly { url: string; client: string }[]; next: string; wait: number }
   /** `#page-session-check`: the check_session_iframe; `cookie` is the name of the one that it looks at. */
   'session-check': { cookie: string }
   /** `#page-error`: `<code id="error">`, `<code id="reference">`, one sentence, ways on. */

@@ -231,6 +231,15 @@ export interface Engine {
   interaction(exchange: Exchange, uid: string): Promise<Interaction | undefined>
   /** What is known of an interaction without its cookie; nothing personal may be shown from it. */
   kept(uid: string): Promise<KeptRequest | undefined>
+  /**
+   * A logout token (Back-Channel Logout 2.4), signed anew at each call, and where it goes; undefined when the client has
+   * no back-channel address any more. `jti` names the token.
+   */
+  logoutToken(to: {
+    readonly clientId: string
+    readonly accountId: string
+    readonly sid: string
+  }): Promise<{ readonly uri: string; readonly token: string; readonly jti: string } | undefined>
   /** The authorization URL that starts a kept request again. Hints about the person are left out. */
   restartUrl(kept: KeptRequest): string
 }

@@ -12,6 +12,7 @@ import { claimsOf, scopes } from './claims.ts'
 import { extraMembers, responseTypes } from './clients.ts'
 import type { SessionExtras } from './engine.ts'
 import { createFeatures, type FeatureParts, type Pages } from './features.ts'
+import { checkFrontchannel } from './logout.ts'
 import { CHECK_PATH } from './session-management.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
 
@@ -119,6 +120,10 @@ const discovery = (settings: OpSettings): Configuration['discovery'] => ({
   claim_types_supported: ['normal'],
   display_values_supported: ['page', 'popup', 'touch', 'wap'],
   ui_locales_supported: [...settings.i18n.available],
+  ...(settings.features.frontchannelLogout && {
+    frontchannel_logout_supported: true,
+    frontchannel_logout_session_supported: true,
+  }),
   ...(settings.features.sessionManagement && { check_session_iframe: `${settings.issuer}${CHECK_PATH}` }),
   prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
 })
@@ -182,7 +187,10 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     discovery: discovery(settings),
     enabledJWA: algorithms(settings),
     expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
-    extraClientMetadata: { properties: [...extraMembers], validator: () => undefined },
+    extraClientMetadata: {
+      properties: [...extraMembers],
+      validator: (_ctx, key, value, metadata) => checkFrontchannel(key, value, metadata),
+    },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
     extraTokenClaims: given.hooks.accessToken,
     features: createFeatures(settings, { ...given, scopes }),

@@ -2,8 +2,10 @@
 import { type ClientMetadata, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Vocabulary } from '#artifacts/client-rows.ts'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
+import { readAllowed } from '#kernel/outbound/addresses.ts'
 import { clientExtras } from '#kernel/records/client.ts'
 import type { HookSeams } from './hooks.ts'
+import { frontchannelMembers } from './logout.ts'
 import { registrationFault } from './redirects.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
@@ -11,7 +13,7 @@ import { isHardened, type OpSettings } from './settings.ts'
 export const POLICY = 'gatehouse'
 
 /** Members beyond the specifications; `expires_at` (epoch seconds) ends a registered client whatever its secret says. */
-export const extraMembers: readonly string[] = [...Object.keys(clientExtras), 'expires_at']
+export const extraMembers: readonly string[] = [...Object.keys(clientExtras), 'expires_at', ...frontchannelMembers]
 
 const adminOnly = Object.entries(clientExtras)
   .filter(([, schema]) => schema.meta()?.adminOnly)
@@ -57,6 +59,19 @@ export const createVocabulary = (
 /** Metadata under way through the registration endpoint; the policy changes it in place. */
 type Draft = ClientMetadata & Record<string, unknown>
 
+/** Which hosts that are not public this deployment may contact. */
+const contactable = ({ egress }: OpSettings): ((host: string) => boolean) => {
+  const allowed = readAllowed(egress.allowPrivate)
+  return (host) => allowed.host(host) || allowed.address(host)
+}
+
+/** The other name of the front-channel address (CONTRACT 3). */
+const readLogoutUri = (draft: Draft) => {
+  const { logout_uri: uri } = draft
+  if (uri !== undefined && draft.frontchannel_logout_uri === undefined) draft.frontchannel_logout_uri = uri
+  delete draft.logout_uri
+}
+
 const onlyKnownScopes = (draft: Draft, scopes: ReadonlySet<string>) => {
   if (typeof draft.scope !== 'string') return
   // RFC 7591 2: the server may register less than was asked.
@@ -84,7 +99,8 @@ export const createRegistrationPolicy =
   (settings: OpSettings, scopes: readonly string[], clock: Clock, hooks: Pick<HookSeams, 'registration'>) =>
   async (ctx: KoaContextWithOIDC, properties: ClientMetadata): Promise<void> => {
     const draft = properties as Draft
-    const wrong = registrationFault(draft)
+    readLogoutUri(draft)
+    const wrong = registrationFault(draft, contactable(settings))
     if (wrong) throw new errors.InvalidClientMetadata(wrong)
     const current = ctx.oidc.route === 'client_update' ? ctx.oidc.client : undefined
     for (const name of ours) {

@@ -1,5 +1,11 @@
 /** The kernel's Engine port: what the rooms below need of a waiting authorization request. */
-import type { InteractionResults, Interaction as Stored } from 'oidc-provider'
+import type {
+  ClientMetadata,
+  Client as EngineClient,
+  IdToken,
+  InteractionResults,
+  Interaction as Stored,
+} from 'oidc-provider'
 import type { Kept } from '#artifacts/interaction-rows.ts'
 import type { Records } from '#directory/records.ts'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
@@ -12,6 +18,7 @@ import type {
   KeptRequest,
   WayTaken,
 } from '#kernel/ports.ts'
+import { randomToken } from '#kernel/random.ts'
 import type { Client } from '#kernel/records/client.ts'
 import { cookiesFor } from './build.ts'
 import { scopes as knownScopes } from './claims.ts'
@@ -78,6 +85,29 @@ const restartUrl = (issuer: string, kept: KeptRequest): string => {
       if (typeof each === 'string') url.searchParams.append(name, each)
   }
   return url.href
+}
+
+type LogoutToken = IdToken & { mask: Record<string, null> }
+
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+
+/** Back-Channel Logout 2.4. A client that was disabled meanwhile is told all the same: that is how it learns of it. */
+const logoutToken = async (
+  { instance, records }: EnginePortOptions,
+  { clientId, accountId, sid }: { readonly clientId: string; readonly accountId: string; readonly sid: string },
+) => {
+  const { engine } = instance()
+  const record = await records.clients.get(clientId)
+  if (!record || typeof record.backchannel_logout_uri !== 'string') return undefined
+  const Client = engine.Client as unknown as new (metadata: ClientMetadata) => EngineClient
+  const client = (await engine.Client.find(clientId)) ?? new Client(record as unknown as ClientMetadata)
+  const token = new engine.IdToken({ sub: accountId }, { client }) as LogoutToken
+  const jti = randomToken(16)
+  token.mask = { sub: null }
+  token.set('events', { [LOGOUT_EVENT]: {} })
+  token.set('jti', jti)
+  if (client.backchannelLogoutSessionRequired) token.set('sid', sid)
+  return { uri: record.backchannel_logout_uri, token: await token.issue({ use: 'logout' }), jti }
 }
 
 /** `kept` answers the login's name in the trace too. */
@@ -179,6 +209,7 @@ export const createEnginePort = (given: EnginePortOptions): OpEngine => {
       if (closed && client) elsewhere.set(kept, startAtClient(client, settings.issuer))
       return kept
     },
+    logoutToken: (to) => logoutToken(given, to),
     restartUrl: (kept) => restartUrl(settings.issuer, kept),
   }
 }

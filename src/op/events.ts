@@ -1,5 +1,5 @@
 /** What the engine tells of itself, written down: the audit trail, the login's trace, the log (ENGINE 15, docs/trace.md). */
-import type { KoaContextWithOIDC } from 'oidc-provider'
+import type { KoaContextWithOIDC, Session } from 'oidc-provider'
 import type { Log } from '#kernel/log.ts'
 import { randomReference } from '#kernel/random.ts'
 import type { Audit } from '#trace/audit.ts'
@@ -130,8 +130,17 @@ export const listen = (engine: Engine, witnesses: Witnesses): void => {
     'end_session.success',
     safely((ctx) => {
       const { session, client } = ctx.oidc
-      if (session?.accountId) audit({ type: 'logout', account: session.accountId, client: client?.clientId })
+      const { reference, client: clientId } = about(ctx)
+      if (!session?.accountId) return
+      audit({ type: 'logout', account: session.accountId, client: client?.clientId, reference })
+      const whole = (session as Session & { destroyed?: boolean }).destroyed === true
+      if (reference)
+        witnesses.trace.add(reference, 'signed-out', { account: session.accountId, client: clientId, whole })
     }),
+  )
+  engine.on(
+    'backchannel.error',
+    safely((ctx, cause, client) => log.error('logout.not-enqueued', { ...about(ctx), client: client.clientId, cause })),
   )
   for (const [event, type] of [
     ['registration_create.success', 'client.registered'],

@@ -83,6 +83,7 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
     revocation,
     rpInitiatedLogout: logout(given.pages),
     resourceIndicators: createResourceIndicators(settings),
+    backchannelLogout: { enabled: features.backchannelLogout },
     pushedAuthorizationRequests: {
       enabled: features.par || hardened,
       requirePushedAuthorizationRequests: hardened,

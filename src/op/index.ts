@@ -18,6 +18,7 @@ import type { Trace } from '#trace/trace.ts'
 import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
+import { createLogout, type Notify } from './logout.ts'
 import { createPages } from './pages.ts'
 import type { PassiveRequest } from './policy.ts'
 import { createRefreshGrace } from './refresh.ts'
@@ -52,6 +53,8 @@ export interface OpOptions {
   readonly byDefaults?: (request: PassiveRequest) => Promise<boolean>
   /** The deployment's own code; none when absent. */
   readonly hooks?: HookRunner
+  /** Takes a notice for a client that must be told of the end of a session, and keeps it until it was told. */
+  readonly notify?: Notify
 }
 
 export interface Op {
@@ -106,6 +109,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
       instance: current,
       grace,
       syncState: watch.sync,
+      logout: createLogout(settings, options.presentation.view),
       openRegistration: secrets.openRegistration,
     }),
     reload,

@@ -19,6 +19,7 @@ import type { Pages } from './features.ts'
 import { createLoadExistingGrant, createNames, type Names } from './grants.ts'
 import { createHookSeams, type HookSeams } from './hooks.ts'
 import type { OpOptions } from './index.ts'
+import { patchClients } from './logout.ts'
 import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
 import type { RefreshGrace } from './refresh.ts'
@@ -181,6 +182,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys, hooks))
   keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)
+  patchClients(engine, settings, options.notify ?? (async () => undefined))
   parts.guardSecrets(engine)
   return { engine, documents: await createDocuments(engine), kept: adapters.kept }
 }

@@ -1,5 +1,8 @@
 /** Addresses that strangers register: refused where parsers disagree about them or a browser could be led astray (HAZARDS 1). Pure. */
 
+import { isIP } from 'node:net'
+import { isSpecialAddress, plainHost } from '#kernel/outbound/addresses.ts'
+
 const MOST_URIS = 20
 const MOST_LENGTH = 2048
 const MOST_TEXT = 256
@@ -10,9 +13,16 @@ const loopbacks = new Set(['localhost', '127.0.0.1', '[::1]'])
 type Metadata = Readonly<Record<string, unknown>>
 
 const redirectLists = ['redirect_uris', 'post_logout_redirect_uris']
-const webAddresses = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate_login_uri']
+const webAddresses = [
+  'client_uri',
+  'logo_uri',
+  'policy_uri',
+  'tos_uri',
+  'initiate_login_uri',
+  'frontchannel_logout_uri',
+]
 /** What this server would fetch itself; the guarded client looks at the address once more when it connects. */
-const contacted = ['jwks_uri', 'sector_identifier_uri']
+const contacted = ['jwks_uri', 'sector_identifier_uri', 'backchannel_logout_uri']
 
 // Whitespace, control characters and backslashes are read differently by different URL parsers (RFC 3986 2).
 const unsafe = /[\s\\\p{Cc}]/u
@@ -41,13 +51,21 @@ const redirectFault = (value: unknown, native: boolean): string | undefined => {
 const plainFault = (url: URL): string | undefined =>
   url.protocol === 'http:' && !loopbacks.has(url.hostname) ? 'must use https, or http on a loopback address' : undefined
 
-const contactFault = (value: unknown): string | undefined => fault(value) ?? plainFault(new URL(value as string))
+/** @param mayContact whether an address may be contacted although it is not public */
+const contactFault = (value: unknown, mayContact: (host: string) => boolean): string | undefined => {
+  const wrong = fault(value)
+  if (wrong) return wrong
+  const url = new URL(value as string)
+  const host = plainHost(url.hostname)
+  const isPrivate = host === 'localhost' || host.endsWith('.localhost') || (isIP(host) !== 0 && isSpecialAddress(host))
+  return isPrivate && !mayContact(host) ? 'must not be a private address' : plainFault(url)
+}
 
 /**
  * Checks the addresses and texts of a dynamic registration (OIDC Registration 2, RFC 7591 5).
  * @returns the first mistake as `member problem`, or undefined
  */
-export const registrationFault = (metadata: Metadata): string | undefined => {
+export const registrationFault = (metadata: Metadata, mayContact: (host: string) => boolean): string | undefined => {
   const native = metadata.application_type === 'native'
   for (const name of redirectLists) {
     const values = metadata[name]
@@ -61,7 +79,8 @@ export const registrationFault = (metadata: Metadata): string | undefined => {
   }
   for (const name of [...webAddresses, ...contacted]) {
     const value = metadata[name]
-    const wrong = value === undefined ? undefined : contacted.includes(name) ? contactFault(value) : fault(value)
+    const wrong =
+      value === undefined ? undefined : contacted.includes(name) ? contactFault(value, mayContact) : fault(value)
     if (wrong) return `${name} ${wrong}`
   }
   if (typeof metadata.scope === 'string' && metadata.scope.length > MOST_LENGTH)

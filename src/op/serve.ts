@@ -32,12 +32,14 @@ export const createServe = (given: {
   readonly settings: OpSettings
   readonly instance: () => Instance
   readonly grace: RefreshGrace
+  /** Runs the engine, and puts what it does not know around the end of a session. */
+  readonly logout: (ctx: Ctx, engine: Instance['engine'], run: () => Promise<void>) => Promise<void>
   /** After each answer: what the browser may know of its session. */
   readonly syncState: (ctx: Ctx) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
 }): Middleware => {
-  const { settings, instance, grace, openRegistration, syncState } = given
+  const { settings, instance, grace, openRegistration, syncState, logout } = given
   const base = basePath(settings.issuer)
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
@@ -64,10 +66,12 @@ export const createServe = (given: {
     const [run] = engine.middleware
     if (!run) throw new TypeError('the engine has no middleware')
     let passed = false
-    await run(ctx as unknown as KoaContextWithOIDC, async () => {
-      passed = true
-      await next()
-    })
+    await logout(ctx, engine, () =>
+      run(ctx as unknown as KoaContextWithOIDC, async () => {
+        passed = true
+        await next()
+      }),
+    )
     if (!passed) await settle(ctx)
   }
 }

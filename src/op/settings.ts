@@ -16,6 +16,7 @@ export type OpSettings = Pick<
   | 'discovery'
   | 'inbound'
   | 'i18n'
+  | 'egress'
 >
 
 export const isHardened = (settings: Pick<OpSettings, 'security'>): boolean => settings.security === 'hardened'

@@ -16,6 +16,7 @@ describe('registration abuse', () => {
   let op: Gatehouse
   before(async () => {
     op = await startGatehouse({
+      egress: { allowPrivate: false },
       identityProviders: [
         { id: 'acme', protocol: 'oidc', oidc: { issuer: 'https://acme.invalid', client_id: 'g', client_secret: 's' } },
       ],

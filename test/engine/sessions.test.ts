@@ -1,7 +1,7 @@
 /** Parallel requests of one browser: nothing that one of them adds is lost to another (ENGINE 13). */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { sessionTag } from '#artifacts/session-rows.ts'
+import { sessionTags } from '#artifacts/tags.ts'
 import { claimsOf, isActive, redeem, userinfo, Visitor } from './browser.ts'
 import { client, overriding, signIn, suiteHouse } from './house.ts'
 
@@ -89,7 +89,7 @@ describe('sessions', () => {
       const confirm = () =>
         visitor.ask('/session/end/confirm', { method: 'POST', body: new URLSearchParams({ xsrf, logout: 'yes' }) })
       await Promise.all([confirm(), ...names.map((name) => visitor.authorize(name, { prompt: 'none' }))])
-      const left = await house.store.findTagged('Session', sessionTag('bob'))
+      const left = await house.store.findTagged('Session', sessionTags.account('bob'))
       assert.equal(left.length, 0, `round ${round}`)
     }
     house.person = {}

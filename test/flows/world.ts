@@ -32,7 +32,7 @@ export const freePort = (): Promise<number> =>
 export interface Gatehouse extends Running {
   readonly log: readonly Record<string, unknown>[]
   /** The same stores opened a second time, as a command would. */
-  house(): Promise<House>
+  house(clock?: Clock): Promise<House>
 }
 
 type Written = Record<string, unknown>
@@ -97,7 +97,12 @@ export const startGatehouse = async (
     await place.close()
   }
   opened.push(close)
-  return { ...running, close, log: lines, house: () => openHouse(loaded, { log: createLog('error', () => undefined) }) }
+  return {
+    ...running,
+    close,
+    log: lines,
+    house: (clock) => openHouse(loaded, { log: createLog('error', () => undefined), ...(clock && { clock }) }),
+  }
 }
 
 export const authorizationUrl = (issuer: string, more: Record<string, string> = {}): string =>

@@ -20,6 +20,9 @@ const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: strin
     also: ['name="xsrf" value="sample-xsrf"', 'name="logout" value="yes"'],
   },
   'logged-out': {},
+  'frontchannel-logout': {
+    also: ['src="https://lake.example/logout?keep=1"', 'href="https://harbour.example/bye?state=x"', 'content="3;url='],
+  },
   'session-check': { also: ['<meta name="browser-state" content="op_bs_3000">'] },
   error: { also: ['<code id="error">access_denied</code>', '<code id="reference">K7QMWB4TXA</code>'] },
   'auto-post': {

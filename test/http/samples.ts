@@ -58,6 +58,14 @@ export const samples: { readonly [N in PageName]: Pages[N] } = {
   email: { ...common, action: `${flow}/email` },
   logout: { client, action: '/session/end/confirm', xsrf: 'sample-xsrf' },
   'logged-out': { client },
+  'frontchannel-logout': {
+    frames: [
+      { url: 'https://harbour.example/logout?iss=https%3A%2F%2Fid.example.org&sid=SampleSid', client: 'Harbour' },
+      { url: 'https://lake.example/logout?keep=1', client: 'Lakeside' },
+    ],
+    next: 'https://harbour.example/bye?state=x',
+    wait: 3,
+  },
   'session-check': { cookie: 'op_bs_3000' },
   error: {
     code: 'access_denied',
