@@ -11,6 +11,7 @@ import { rateLimitOf } from '#config/rate-limit.ts'
 import type { Settings } from '#config/settings.ts'
 import { builtInMappings, defaultMappingName, openConnector } from '#connectors/index.ts'
 import type { Applying } from '#directory/apply.ts'
+import { startClientExpiry } from '#directory/expired-clients.ts'
 import { createRecords } from '#directory/index.ts'
 import { openKeyring } from '#directory/keyring.ts'
 import type { Records } from '#directory/records.ts'
@@ -211,6 +212,13 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
   const open = (provider: IdentityProvider) => openConnector(provider, { clock, fetch: outbound.fetch })
   const federation = createFederation({ records, box, clock, issuer, open, lifetime: lifetimes.interaction })
   parts.add(federation.close)
+  const expiry = startClientExpiry({
+    clients: records.clients,
+    clock,
+    log,
+    removed: (client) => house.audit({ type: 'client.removed', client, detail: { cause: 'expired' } }),
+  })
+  parts.add(expiry.close)
   const hooks = await openHooks({
     patterns: settings.hooks,
     clock,

@@ -16,6 +16,12 @@ export interface Vocabulary {
   readonly subjectTypes: ReadonlySet<string>
   /** For every `*_signed_response_alg`. */
   readonly signingAlgs: ReadonlySet<string>
+  /** For what clients sign: requests and assertions. */
+  readonly clientAlgs: ReadonlySet<string>
+  /** For every `*_encrypted_response_alg` and `*_enc`. */
+  readonly encryptionAlgs: ReadonlySet<string>
+  readonly encryptionEncs: ReadonlySet<string>
+  readonly responseModes: ReadonlySet<string>
   readonly authMethods: ReadonlySet<string>
   /** Members that are forced, whatever the record says (the hardened profile). */
   readonly forced?: Readonly<Record<string, unknown>>
@@ -38,6 +44,9 @@ const signedResponses = [
   'introspection_signed_response_alg',
   'authorization_signed_response_alg',
 ]
+
+const signedByClients = ['token_endpoint_auth_signing_alg', 'request_object_signing_alg']
+const encrypted = ['id_token', 'userinfo', 'introspection', 'authorization'].map((name) => `${name}_encrypted_response`)
 
 const words = (type: string): string => [...new Set(type.split(' '))].sort().join(' ')
 
@@ -69,6 +78,7 @@ export const sanitise = (
   list('default_acr_values', known.acrs)
   list('response_types', known.responseTypes, words)
   list('grant_types', known.grantTypes)
+  list('response_modes', known.responseModes)
   single('subject_type', known.subjectTypes)
   single('token_endpoint_auth_method', known.authMethods)
   for (const name of signedResponses) {
@@ -77,18 +87,25 @@ export const sanitise = (
     if (typeof value !== 'string' || !value.startsWith('HS')) single(name, known.signingAlgs)
   }
   single('access_token_signing_alg', known.signingAlgs)
+  for (const name of signedByClients) single(name, known.clientAlgs)
+  for (const name of [...encrypted, 'request_object_encryption']) {
+    single(`${name}_alg`, known.encryptionAlgs)
+    single(`${name}_enc`, known.encryptionEncs)
+    // RFC 7591 2, OIDC Registration 2: without an algorithm there is nothing to encrypt with.
+    if (metadata[`${name}_alg`] === undefined) delete metadata[`${name}_enc`]
+  }
   if (typeof metadata.scope === 'string') {
     const scopes = metadata.scope.split(' ').filter((scope) => scope !== '')
     const gone = scopes.filter((scope) => !known.scopes.has(scope))
     if (gone.length > 0) {
       dropped.scope = gone
       const left = scopes.filter((scope) => known.scopes.has(scope)).join(' ')
-      if (left) metadata.scope = left
-      else delete metadata.scope
+      // Without the member a client could ask for every scope.
+      metadata.scope = left || 'openid'
     }
   }
-  if (Array.isArray(metadata.default_acr_values) && metadata.default_acr_values.length === 0)
-    delete metadata.default_acr_values
+  for (const name of ['default_acr_values', 'response_modes'])
+    if (Array.isArray(metadata[name]) && metadata[name].length === 0) delete metadata[name]
   return { metadata, dropped }
 }
 

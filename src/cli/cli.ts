@@ -8,9 +8,11 @@ import { isFault } from '#kernel/faults.ts'
 import pkg from '../../package.json' with { type: 'json' }
 import { changePassword, createAccount, listAccounts, removeAccount, setDisabled, showAccount } from './accounts.ts'
 import { backUp, restoreFile } from './backup/commands.ts'
+import { listClients, removeClient, setClientDisabled, summariseClient } from './clients.ts'
 import { configurationFile, load } from './configuration.ts'
 import { exportKeys, listKeys, retireKey, rotateKeys } from './keys.ts'
 import { printJson } from './print.ts'
+import { issueToken, listTokens, revokeToken } from './registration-tokens.ts'
 import { applyFile, exportResources } from './resources.ts'
 import { type Actions, CliError, type Env, type Io, type Shell } from './seams.ts'
 import { showTrace } from './trace.ts'
@@ -72,6 +74,39 @@ const resourceCommands = (root: Command, shell: Shell, done: Done) => {
   command(root, 'export', 'print the resources as a file that apply takes')
     .option('--secrets', 'with client secrets and password hashes')
     .action(async (flags) => done(await exportResources(shell, flags)))
+}
+
+const clientCommands = (root: Command, shell: Shell, done: Done) => {
+  const client = root.command('client').description('relying parties')
+  command(client, 'list', 'clients, by id')
+    .option('--limit <count>', 'at most so many', positive, 100)
+    .option('--after <id>', 'those that follow this id')
+    .action(async (flags) => done(await listClients(shell, flags)))
+  command(client, 'summary <id>', 'what one client is and may do, as Markdown', { json: false }).action(
+    async (id: string, flags) => done(await summariseClient(shell, id, flags)),
+  )
+  for (const [word, disabled] of [
+    ['disable', true],
+    ['enable', false],
+  ] as const)
+    command(client, `${word} <id>`, disabled ? 'refuse it everywhere, its tokens too' : 'let it in again').action(
+      async (id: string, flags) => done(await setClientDisabled(shell, id, disabled, flags)),
+    )
+  command(client, 'remove <id>', 'remove it, and what people allowed to it').action(async (id: string, flags) =>
+    done(await removeClient(shell, id, flags)),
+  )
+  const token = root
+    .command('registration-token')
+    .description('initial access tokens: who holds one may register clients')
+  command(token, 'create', 'issue one; it is shown once')
+    .option('--uses <count>', 'clients that it may register', positive, 1)
+    .option('--lifetime <duration>', 'ISO 8601, such as PT8H or P30D', 'P7D')
+    .option('--note <text>', 'whom it is for')
+    .action(async (flags) => done(await issueToken(shell, flags)))
+  command(token, 'list', 'those that are alive').action(async (flags) => done(await listTokens(shell, flags)))
+  command(token, 'revoke <id>', 'end one').action(async (id: string, flags) =>
+    done(await revokeToken(shell, id, flags)),
+  )
 }
 
 const lockOptions = (made: Command): Command =>
@@ -147,7 +182,7 @@ export const program = (shell: Shell, done: Done): Command => {
     .configureOutput({ writeOut: shell.io.out, writeErr: shell.io.err })
     .showSuggestionAfterError()
     .exitOverride()
-  for (const add of [serverCommands, resourceCommands, backupCommands, keyCommands, accountCommands])
+  for (const add of [serverCommands, resourceCommands, clientCommands, backupCommands, keyCommands, accountCommands])
     add(root, shell, done)
   return root
 }

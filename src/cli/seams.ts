@@ -1,4 +1,5 @@
 /** What the command line is given by the process edge: where to write, how to start and how to open. Read this first. */
+import type { Box } from '#artifacts/box.ts'
 import type { Loaded } from '#config/load.ts'
 import type { Applying } from '#directory/apply.ts'
 import type { Records } from '#directory/records.ts'
@@ -20,6 +21,8 @@ export interface Io {
 export interface Opened {
   readonly records: Records & Applying
   readonly trace: Pick<Trace, 'read'>
+  readonly store: ArtifactStore
+  readonly box: Box
   close(): Promise<void>
 }
 

@@ -119,6 +119,12 @@ const languages = ({ i18n }: Valid<Settings>, known: Known, report: Report) => {
     report('i18n.default', `found "${i18n.default}", must be one of i18n.available (${i18n.available.join(', ')})`)
 }
 
+const registration = ({ registration }: Valid<Settings>, report: Report) => {
+  const statements = registration?.softwareStatements
+  if (statements?.required && statements.trusted.length === 0)
+    report('registration.softwareStatements.required', 'found true but nobody is trusted, must be set with trusted')
+}
+
 /** Parameters that mean something already: letting them through as extras would bypass their checks. */
 const specified = new Set(
   `acr_values audience authorization_details claims claims_locales client_assertion client_assertion_type client_id
@@ -154,6 +160,7 @@ export const checkSettings = (settings: Valid<Settings>, known: Known, report: R
   places(settings, known, report)
   times(settings, report)
   choices(settings, report)
+  registration(settings, report)
   languages(settings, known, report)
   parameters(settings, report)
   logins(settings, known, report)

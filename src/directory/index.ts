@@ -3,6 +3,7 @@
 import type { Bus } from '#kernel/ports.ts'
 import { createAccounts, drawAccount, seedAccounts } from './accounts.ts'
 import { type Applying, openApply } from './apply.ts'
+import { createClients } from './clients.ts'
 import { type Collection, type Ground, type KindOf, openCollection } from './collection.ts'
 import { createConsents } from './consents.ts'
 import type { KeySettings } from './key-times.ts'
@@ -73,7 +74,10 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
 
   const shelves = {
     accounts,
-    clients: createShelf(rows.clients, clientKind.id, overlay.clients, clientKind.read),
+    clients: createClients(rows.clients, overlay.clients, async (clientId) => {
+      for (const { value } of await rows.consents.find('client', clientId, MOST_CONSENTS))
+        await rows.consents.remove(value.id)
+    }),
     providers: createShelf(rows.providers, providerKind.id, overlay.identityProviders, providerKind.read),
     mappings: createShelf(rows.mappings, mappingKind.id, overlay.mappings, mappingKind.read),
     acrs: createShelf(rows.acrs, acrKind.id, overlay.acrs, acrKind.read),

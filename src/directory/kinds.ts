@@ -63,10 +63,15 @@ export const consentKind: KindOf<Consent> = {
   index: ({ accountId, clientId }) => ({ account: [accountId], client: [clientId] }),
 }
 
+/** Clients that expire on the same day are found together. @param at epoch seconds */
+export const expiryDay = (at: number): string => String(Math.floor(at / 86_400))
+
 export const clientKind: KindOf<Client> = {
   kind: 'client',
   id: ({ client_id }) => client_id,
   read: checked(clientRecord),
+  index: ({ expires_at }): Record<string, readonly string[]> =>
+    typeof expires_at === 'number' ? { expires: [expiryDay(expires_at)] } : {},
 }
 
 // The protocol's block was checked against the connector's schema by whoever wrote the record; here only what is common.

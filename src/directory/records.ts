@@ -26,6 +26,11 @@ export interface Shelf<T> {
   remove(id: string): Promise<boolean>
 }
 
+export interface Clients extends Shelf<Client> {
+  /** Stored ones whose `expires_at` lies on the day of this instant, epoch seconds; at most 1,000. */
+  expiringOn(at: number): Promise<Client[]>
+}
+
 export interface Accounts extends Shelf<Account> {
   byUsername(username: string): Promise<Account | undefined>
   /** All that carry the address; e-mail is not unique. */
@@ -96,7 +101,7 @@ export interface Keys {
 export interface Records {
   readonly accounts: Accounts
   readonly links: Links
-  readonly clients: Shelf<Client>
+  readonly clients: Clients
   readonly providers: Shelf<IdentityProvider>
   readonly mappings: Shelf<Mapping>
   readonly acrs: Shelf<Acr>

@@ -82,7 +82,7 @@ export const openLogin = async (world: InteractionWorld, ctx: Ctx): Promise<Logi
   ctx.state.reference = reference
   if (typeof interaction.params.ui_locales === 'string') ctx.state.uiLocales = interaction.params.ui_locales
   const client = await world.records.clients.get(interaction.clientId)
-  if (!client) throw new Fault('journey.unknown', { client: interaction.clientId })
+  if (!client || client.disabled) throw new Fault('journey.client', { client: interaction.clientId })
   const card = cardOf(client)
   ctx.state.client = card
   ctx.state.ways = [{ href: `/interaction/${uid}`, label: 'way.continue' }]

@@ -62,6 +62,11 @@ export const faults = table({
     oauth: 'invalid_request',
     say: 'There is no such sign-in. Please start again at the application.',
   },
+  'journey.client': {
+    status: 403,
+    oauth: 'unauthorized_client',
+    say: 'The application that you came from may not be used any more.',
+  },
   // Going to a provider and coming back
   'upstream.denied': {
     status: 403,

@@ -9,7 +9,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
 import { claimsOf, scopes } from './claims.ts'
-import { extraMembers, responseTypes } from './clients.ts'
+import { asymmetric, encryption, extraMembers, responseTypes } from './clients.ts'
 import type { SessionExtras } from './engine.ts'
 import { createFeatures, type FeatureParts, type Pages } from './features.ts'
 import { checkFrontchannel } from './logout.ts'
@@ -83,9 +83,7 @@ const ttl = (settings: OpSettings, clock: Clock): Configuration['ttl'] => {
 }
 
 const algorithms = (settings: OpSettings): Configuration['enabledJWA'] => {
-  // An Ed25519 key is known by both its names (RFC 8037, RFC 9864); ours carry the older one.
   const signing = [...settings.keys.algorithms]
-  const asymmetric = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'] as const
   return {
     idTokenSigningAlgValues: [...signing, 'HS256'],
     userinfoSigningAlgValues: [...signing, 'HS256'],
@@ -94,6 +92,16 @@ const algorithms = (settings: OpSettings): Configuration['enabledJWA'] => {
     requestObjectSigningAlgValues: [...asymmetric, 'HS256'],
     clientAuthSigningAlgValues: [...asymmetric, 'HS256'],
     dPoPSigningAlgValues: [...asymmetric],
+    idTokenEncryptionAlgValues: [...encryption.alg],
+    idTokenEncryptionEncValues: [...encryption.enc],
+    userinfoEncryptionAlgValues: [...encryption.alg],
+    userinfoEncryptionEncValues: [...encryption.enc],
+    introspectionEncryptionAlgValues: [...encryption.alg],
+    introspectionEncryptionEncValues: [...encryption.enc],
+    authorizationEncryptionAlgValues: [...encryption.alg],
+    authorizationEncryptionEncValues: [...encryption.enc],
+    requestObjectEncryptionAlgValues: [...encryption.alg],
+    requestObjectEncryptionEncValues: [...encryption.enc],
   }
 }
 
@@ -145,6 +153,7 @@ export interface Ingredients {
   readonly pages: Pages
   readonly isAlive: FeatureParts['isAlive']
   readonly hooks: FeatureParts['hooks']
+  readonly registrationPolicy: FeatureParts['registrationPolicy']
   /** The guarded outbound client; it replaces the engine's own guard. */
   readonly fetch: typeof globalThis.fetch
 }

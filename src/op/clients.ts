@@ -1,24 +1,28 @@
-/** Relying parties: what their records may say here, and what dynamic registration may write (CONTRACT 3, ENGINE 5). */
-import { type ClientMetadata, errors, type KoaContextWithOIDC } from 'oidc-provider'
+/** Relying parties: what their records may say here (CONTRACT 3, ENGINE 5). What they may register is in registration.ts. */
 import type { Vocabulary } from '#artifacts/client-rows.ts'
-import { type Clock, epochSeconds } from '#kernel/clock.ts'
-import { readAllowed } from '#kernel/outbound/addresses.ts'
 import { clientExtras } from '#kernel/records/client.ts'
-import type { HookSeams } from './hooks.ts'
 import { frontchannelMembers } from './logout.ts'
-import { registrationFault } from './redirects.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 /** Name of the policy that every registration passes. */
 export const POLICY = 'gatehouse'
 
-/** Members beyond the specifications; `expires_at` (epoch seconds) ends a registered client whatever its secret says. */
-export const extraMembers: readonly string[] = [...Object.keys(clientExtras), 'expires_at', ...frontchannelMembers]
+/** RFC 7591 2 and 2.3: kept and given back, without a meaning here. */
+const software = ['software_id', 'software_version', 'software_statement']
+
+/** Members beyond the engine's; `expires_at` (epoch seconds) ends a registered client whatever its secret says. */
+export const extraMembers: readonly string[] = [
+  ...Object.keys(clientExtras),
+  'expires_at',
+  ...frontchannelMembers,
+  ...software,
+]
 
 const adminOnly = Object.entries(clientExtras)
   .filter(([, schema]) => schema.meta()?.adminOnly)
   .map(([name]) => name)
-const ours: readonly string[] = [...adminOnly, 'expires_at']
+/** What only administrators and this server write into a client. */
+export const ours: readonly string[] = [...adminOnly, 'expires_at']
 
 /** OAuth 2.0 Multiple Response Type Encoding Practices; bare `token` is not offered. */
 const codeTypes = ['code', 'none']
@@ -27,10 +31,23 @@ const frontChannelTypes = ['id_token', 'id_token token', 'code id_token', 'code 
 export const responseTypes = (settings: OpSettings): string[] =>
   isHardened(settings) ? codeTypes : [...codeTypes, ...frontChannelTypes]
 
+/** What clients may sign with; an Ed25519 key is known by both its names (RFC 8037, RFC 9864). */
+export const asymmetric = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'] as const
+const clientAlgorithms = [...asymmetric, 'HS256']
+
+/** RFC 7518 4.1 and 5.1: what the engine encrypts with. */
+export const encryption = {
+  alg: ['A128KW', 'A256KW', 'ECDH-ES', 'RSA-OAEP', 'RSA-OAEP-256', 'dir'],
+  enc: ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'],
+} as const
+
+const responseModes = ['query', 'fragment', 'form_post']
+const jwtModes = ['jwt', 'query.jwt', 'fragment.jwt', 'form_post.jwt']
+
 const authMethods = ['none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt']
 
 /** DESIGN 3.15: every client of a hardened issuer pushes its requests and binds its tokens. */
-const hardenedMembers = { require_pushed_authorization_requests: true, dpop_bound_access_tokens: true }
+export const hardenedMembers = { require_pushed_authorization_requests: true, dpop_bound_access_tokens: true }
 
 /** @param known what the running configuration offers */
 export const createVocabulary = (
@@ -52,69 +69,13 @@ export const createVocabulary = (
   ]),
   subjectTypes: new Set(['public', 'pairwise']),
   signingAlgs: new Set(known.algorithms),
+  clientAlgs: new Set(clientAlgorithms),
+  encryptionAlgs: new Set(encryption.alg),
+  encryptionEncs: new Set(encryption.enc),
+  responseModes: new Set([...responseModes, ...(settings.features.jarm ? jwtModes : [])]),
   authMethods: new Set(authMethods),
   ...(isHardened(settings) && { forced: hardenedMembers }),
 })
-
-/** Metadata under way through the registration endpoint; the policy changes it in place. */
-type Draft = ClientMetadata & Record<string, unknown>
-
-/** Which hosts that are not public this deployment may contact. */
-const contactable = ({ egress }: OpSettings): ((host: string) => boolean) => {
-  const allowed = readAllowed(egress.allowPrivate)
-  return (host) => allowed.host(host) || allowed.address(host)
-}
-
-/** The other name of the front-channel address (CONTRACT 3). */
-const readLogoutUri = (draft: Draft) => {
-  const { logout_uri: uri } = draft
-  if (uri !== undefined && draft.frontchannel_logout_uri === undefined) draft.frontchannel_logout_uri = uri
-  delete draft.logout_uri
-}
-
-const onlyKnownScopes = (draft: Draft, scopes: ReadonlySet<string>) => {
-  if (typeof draft.scope !== 'string') return
-  // RFC 7591 2: the server may register less than was asked.
-  const left = draft.scope.split(' ').filter((scope) => scopes.has(scope))
-  if (left.length > 0) draft.scope = left.join(' ')
-  else delete draft.scope
-}
-
-/** What the engine made for this client, which is nobody's to change. */
-const made = ['client_id', 'client_id_issued_at', 'client_secret', 'client_secret_expires_at']
-
-/** The deployment's hook decides last, also about what only administrators write. */
-const changedByHook = async (ctx: KoaContextWithOIDC, draft: Draft, hooks: Pick<HookSeams, 'registration'>) => {
-  const answer = await hooks.registration(ctx, draft, undefined)
-  if (answer === draft) return
-  for (const name of Object.keys(draft)) if (!made.includes(name)) delete draft[name]
-  for (const [name, value] of Object.entries(answer)) if (!made.includes(name)) draft[name] = value
-}
-
-/**
- * The registration policy: administrators' members cannot be registered and survive an update, which replaces all others
- * (RFC 7592 2.2); addresses are checked; the client's life is limited.
- */
-export const createRegistrationPolicy =
-  (settings: OpSettings, scopes: readonly string[], clock: Clock, hooks: Pick<HookSeams, 'registration'>) =>
-  async (ctx: KoaContextWithOIDC, properties: ClientMetadata): Promise<void> => {
-    const draft = properties as Draft
-    readLogoutUri(draft)
-    const wrong = registrationFault(draft, contactable(settings))
-    if (wrong) throw new errors.InvalidClientMetadata(wrong)
-    const current = ctx.oidc.route === 'client_update' ? ctx.oidc.client : undefined
-    for (const name of ours) {
-      if (current?.[name] === undefined) delete draft[name]
-      else draft[name] = current[name]
-    }
-    onlyKnownScopes(draft, new Set(scopes))
-    await changedByHook(ctx, draft, hooks)
-    if (isHardened(settings)) Object.assign(draft, hardenedMembers)
-    const lifetime = settings.registration.clientLifetime
-    if (current || lifetime === null) return
-    draft.expires_at = epochSeconds(clock) + lifetime
-    if (draft.client_secret !== undefined) draft.client_secret_expires_at = draft.expires_at as number
-  }
 
 /** What a relying party may see of its own record (RFC 7591 3.2.1): nothing that only administrators write. */
 export const withoutOurs = (body: unknown): unknown => {

@@ -26,7 +26,7 @@ export interface Seams {
   /** True for the first use of a client assertion or proof. `exp`: epoch seconds. */
   unique(issuer: string, jti: string, exp: number): Promise<boolean>
   /** Whether a value counts as initial access token without being stored (open registration, one configured token). */
-  entersRegistration(value: string): boolean
+  entersRegistration(value: string): Promise<boolean>
   /** Names of the policies that every registration passes. */
   readonly registrationPolicies: readonly string[]
   /** The acr to report: the requested value when the session satisfies it. */
@@ -352,7 +352,7 @@ export class Engine extends Base {
       const Above = original(this, 'InitialAccessToken')
       return class InitialAccessToken extends Above {
         static override async find<T>(...given: [string, object?]): Promise<T | undefined> {
-          if (seams.entersRegistration(given[0]))
+          if (await seams.entersRegistration(given[0]))
             return new InitialAccessToken({ policies: [...seams.registrationPolicies] }) as T
           const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
           return find.apply(InitialAccessToken, given)

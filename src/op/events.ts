@@ -6,6 +6,7 @@ import type { Audit } from '#trace/audit.ts'
 import { referenceOf, type Trace } from '#trace/trace.ts'
 import type { Engine } from './engine.ts'
 import { shown } from './pages.ts'
+import { entered } from './registration.ts'
 
 export interface Witnesses {
   readonly log: Log
@@ -149,7 +150,10 @@ export const listen = (engine: Engine, witnesses: Witnesses): void => {
   ] as const)
     engine.on(
       event as 'registration_create.success',
-      safely((_ctx, client) => audit({ type, client: client.clientId })),
+      safely((ctx, client) => {
+        const initialAccess = entered.get(ctx)?.id
+        audit({ type, client: client.clientId, ...(initialAccess !== undefined && { detail: { initialAccess } }) })
+      }),
     )
 }
 

@@ -1,8 +1,9 @@
 /** Which of oidc-provider's features are on, and with what (ENGINE 8). Every callback is given: a default would write notices. */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
-import { createRegistrationPolicy, POLICY } from './clients.ts'
+import { POLICY } from './clients.ts'
 import type { HookSeams } from './hooks.ts'
+import type { createRegistrationPolicy } from './registration.ts'
 import { createResourceIndicators } from './resource-servers.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
@@ -31,6 +32,7 @@ export interface FeatureParts {
   /** Whether an account exists and is not disabled. */
   readonly isAlive: (accountId: string) => Promise<boolean>
   readonly hooks: HookSeams
+  readonly registrationPolicy: ReturnType<typeof createRegistrationPolicy>
 }
 
 const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
@@ -71,7 +73,6 @@ const revocation: Features['revocation'] = {
 export const createFeatures = (settings: OpSettings, given: FeatureParts): Features => {
   const hardened = isHardened(settings)
   const { features } = settings
-  const policy = createRegistrationPolicy(settings, given.scopes, given.clock, given.hooks)
   return {
     devInteractions: { enabled: false },
     claimsParameter: { enabled: true },
@@ -97,7 +98,7 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
       enabled: settings.registration.enabled,
       // Policies run only behind initial access tokens; open registration brings one of ours (ENGINE 5).
       initialAccessToken: true,
-      policies: { [POLICY]: policy },
+      policies: { [POLICY]: given.registrationPolicy },
       issueRegistrationAccessToken: true,
     },
     registrationManagement: { enabled: settings.registration.enabled, rotateRegistrationAccessToken: true },

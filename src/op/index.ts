@@ -17,6 +17,7 @@ import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
 import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
+import { createInitialAccess } from './initial-access.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
 import { createLogout, type Notify } from './logout.ts'
 import { createPages } from './pages.ts'
@@ -84,12 +85,13 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   const secrets = await readSecrets(settings, records.keys)
   const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
   const guardSecrets = createSecretGuard(options.store, clock)
+  const initialAccess = createInitialAccess(options)
   const watch = createSessionManagement(settings, await records.keys.secret('browser state'), options.presentation.view)
   const engine = createEnginePort({ ...options, names: secrets.names, instance: current })
   const pages = createPages({ ...options.presentation, ...engine, trace: options.trace })
 
   swap = await createSwap({
-    build: () => createInstance({ options, secrets, grace, pages, watch, guardSecrets }),
+    build: () => createInstance({ options, secrets, grace, initialAccess, pages, watch, guardSecrets }),
     nextChange: () => records.keys.nextChange(),
     clock,
     log,
@@ -111,6 +113,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
       syncState: watch.sync,
       logout: createLogout(settings, options.presentation.view),
       openRegistration: secrets.openRegistration,
+      initialAccess,
     }),
     reload,
     async close() {

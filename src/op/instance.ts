@@ -19,12 +19,15 @@ import type { Pages } from './features.ts'
 import { createLoadExistingGrant, createNames, type Names } from './grants.ts'
 import { createHookSeams, type HookSeams } from './hooks.ts'
 import type { OpOptions } from './index.ts'
+import type { InitialAccess } from './initial-access.ts'
 import { patchClients } from './logout.ts'
 import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
 import type { RefreshGrace } from './refresh.ts'
+import { createRegistrationPolicy } from './registration.ts'
 import type { SessionManagement } from './session-management.ts'
 import { grantLifetime, type OpSettings } from './settings.ts'
+import { createReadStatement } from './software-statements.ts'
 import { createPairwise } from './subjects.ts'
 
 /** What answers requests until the next change. */
@@ -67,6 +70,7 @@ export interface InstanceParts {
   readonly options: OpOptions
   readonly secrets: Secrets
   readonly grace: RefreshGrace
+  readonly initialAccess: InitialAccess
   readonly pages: Pages
   readonly watch: SessionManagement
   /** Limits guesses at client secrets. */
@@ -74,22 +78,30 @@ export interface InstanceParts {
 }
 
 /** What the records add to the settings. */
-const readIngredients = async ({ settings, records, methods, secondary }: OpOptions) => {
+export const readIngredients = async ({
+  settings,
+  records,
+  methods,
+  secondary,
+}: Pick<OpOptions, 'settings' | 'records' | 'methods' | 'secondary'>) => {
   const [keys, providers, acrs, mappings] = await Promise.all([
     records.keys.published(),
     records.providers.all(),
     records.acrs.all(),
     records.mappings.all(),
   ])
+  const table = createAcrTable({
+    methods,
+    ...(secondary && { secondary }),
+    providers: settings.inbound.enabled ? providers.filter(({ enabled }) => enabled) : [],
+    acrs,
+  })
   return {
     keys,
     mappings,
-    acrs: createAcrTable({
-      methods,
-      ...(secondary && { secondary }),
-      providers: settings.inbound.enabled ? providers.filter(({ enabled }) => enabled) : [],
-      acrs,
-    }),
+    acrs: table,
+    /** What client metadata may name. */
+    known: { scopes, acrs: table.values, algorithms: [...new Set(keys.map(({ alg }) => alg))] },
   }
 }
 
@@ -124,19 +136,24 @@ const createJwts = ({ options, secrets }: InstanceParts, keys: readonly SigningK
       client.subjectType === 'pairwise' ? secrets.pairwise(String(client.sectorIdentifier), accountId) : accountId,
   })
 
+/** Tokens that enter without having been issued: open registration's own, or the one of the configuration. */
+const isHouseToken =
+  ({ options, secrets }: InstanceParts) =>
+  (value: string): boolean => {
+    const { initialAccessToken } = options.settings.registration
+    if (typeof initialAccessToken === 'string') return sameSecret(value, initialAccessToken)
+    return initialAccessToken === false && sameSecret(value, secrets.openRegistration)
+  }
+
 const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly SigningKey[], hooks: HookSeams): Seams => {
-  const { options, secrets, grace, watch, pages } = parts
+  const { options, secrets, grace, watch, pages, initialAccess } = parts
   const { settings, store, clock } = options
-  const { initialAccessToken } = settings.registration
   return {
     secure: cookiesFor(settings.issuer).secure,
     now: () => epochSeconds(clock),
     sid: secrets.names.sid,
     unique: translated((issuer, jti, exp) => store.putOnce('ReplayDetection', sha256(`${issuer} ${jti}`), exp * 1000)),
-    entersRegistration(value) {
-      if (typeof initialAccessToken === 'string') return sameSecret(value, initialAccessToken)
-      return sameSecret(value, secrets.openRegistration)
-    },
+    entersRegistration: translated(async (value) => isHouseToken(parts)(value) || initialAccess.isOpen(value)),
     registrationPolicies: [POLICY],
     acr: (ctx, actual) => reportedAcr(acrs, ctx, actual),
     isPassiveTrip,
@@ -152,9 +169,8 @@ const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly Signin
 export const createInstance = async (parts: InstanceParts): Promise<Instance> => {
   const { options, secrets, pages } = parts
   const { settings, records, clock } = options
-  const { keys, mappings, acrs } = await readIngredients(options)
-  const algorithms = [...new Set(keys.map(({ alg }) => alg))]
-  const adapters = createAdapters(parts, { scopes, acrs: acrs.values, algorithms })
+  const { keys, mappings, acrs, known } = await readIngredients(options)
+  const adapters = createAdapters(parts, known)
   const hooks = createHookSeams(options.hooks ?? noHooks, records.accounts)
   const configuration = buildConfiguration({
     settings,
@@ -175,6 +191,17 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     isAlive: translated(async (id) => (await records.accounts.get(id))?.disabled === false),
     loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names, hooks)),
     hooks,
+    registrationPolicy: createRegistrationPolicy(
+      {
+        settings,
+        clock,
+        registrable: scopes,
+        hooks,
+        readStatement: createReadStatement(settings, options.fetch),
+        initialAccess: parts.initialAccess,
+      },
+      isHouseToken(parts),
+    ),
     pairwise: secrets.pairwise,
     pages,
     fetch: options.fetch,

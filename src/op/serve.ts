@@ -7,8 +7,10 @@ import { seeOther } from '#http/route.ts'
 import { cookiesFor } from './build.ts'
 import { withoutOurs } from './clients.ts'
 import { serveDocument } from './documents.ts'
+import type { InitialAccess } from './initial-access.ts'
 import type { Instance } from './instance.ts'
 import type { RefreshGrace } from './refresh.ts'
+import { entered } from './registration.ts'
 import { basePath, type OpSettings } from './settings.ts'
 
 /** Bytes of a POSTed authorization request: it has to fit into a URL afterwards. */
@@ -38,8 +40,9 @@ export const createServe = (given: {
   readonly syncState: (ctx: Ctx) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
+  readonly initialAccess: Pick<InitialAccess, 'giveBack'>
 }): Middleware => {
-  const { settings, instance, grace, openRegistration, syncState, logout } = given
+  const { settings, instance, grace, openRegistration, initialAccess, syncState, logout } = given
   const base = basePath(settings.issuer)
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
@@ -49,6 +52,8 @@ export const createServe = (given: {
     if (usesCookies(ctx.path)) syncState(ctx)
     if (ctx.path === '/token') await grace.settle(ctx as unknown as KoaContextWithOIDC)
     if (ctx.path.startsWith('/register') && ctx.status < 300) ctx.body = withoutOurs(ctx.body)
+    const { token } = (ctx.status >= 400 && entered.get(ctx)) || {}
+    if (token !== undefined) await initialAccess.giveBack(token)
     if (ctx.status === 503) ctx.set('retry-after', RETRY_SECONDS)
   }
 

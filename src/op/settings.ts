@@ -14,6 +14,7 @@ export type OpSettings = Pick<
   | 'authorizationParameters'
   | 'resourceServers'
   | 'discovery'
+  | 'egress'
   | 'inbound'
   | 'i18n'
   | 'egress'

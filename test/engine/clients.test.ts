@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Fault } from '#kernel/faults.ts'
-import { registrationFault } from '#op/redirects.ts'
+import { readAllowed } from '#kernel/outbound/addresses.ts'
+import { createRegistrationFault } from '#op/redirects.ts'
 import { post, redeem, userinfo, Visitor } from './browser.ts'
 import { client, type House, openHouse, overriding, redirectUri, suiteHouse } from './house.ts'
 
@@ -121,6 +122,7 @@ describe('dynamic registration', () => {
     assert.deepEqual([kept?.trusted, kept?.providers], [true, ['acme']])
   })
 
+  const registrationFault = createRegistrationFault(readAllowed(false), 'https://id.example/sector/')
   const refused: Record<string, Record<string, unknown>> = {
     'a backslash': { redirect_uris: ['https://rp.example\\@evil.example/'] },
     'user information': { redirect_uris: ['https://user:pass@rp.example/cb'] },
@@ -142,10 +144,7 @@ describe('dynamic registration', () => {
       const { status, body } = await register(open(), metadata)
       assert.equal(status, 400)
       assert.match(String(body.error), /^invalid_(redirect_uri|client_metadata)$/)
-      assert.notEqual(
-        registrationFault({ redirect_uris: [redirectUri], ...metadata }, () => false),
-        undefined,
-      )
+      assert.notEqual(registrationFault({ redirect_uris: [redirectUri], ...metadata }), undefined)
     })
 
   test('loopback addresses, queries and native schemes are fine where they belong', async () => {

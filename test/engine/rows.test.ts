@@ -71,6 +71,10 @@ test('sanitise drops what the configuration does not know and reports it', () =>
     grantTypes: new Set(['authorization_code']),
     subjectTypes: new Set(['public']),
     signingAlgs: new Set(['ES256']),
+    clientAlgs: new Set(['ES256', 'HS256']),
+    encryptionAlgs: new Set(['ECDH-ES']),
+    encryptionEncs: new Set(['A128GCM']),
+    responseModes: new Set(['query']),
     authMethods: new Set(['client_secret_basic']),
   }
   const { metadata, dropped } = sanitise(
