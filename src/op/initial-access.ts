@@ -3,7 +3,7 @@
  * the store has its hash and a counter, which decides between registrations at the same moment.
  */
 import type { Box } from '#artifacts/box.ts'
-import { type Clock, epochSeconds } from '#kernel/clock.ts'
+import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { randomId, randomToken, sha256 } from '#kernel/random.ts'
 
@@ -53,7 +53,10 @@ export const createInitialAccess = (given: { store: ArtifactStore; box: Box; clo
   const { store, box, clock } = given
   const used = ({ key, expiresAt }: Stored, by = 0) => store.increment(counterOf(key), by, expiresAt)
   // The row's own id is the hash of the token, so that a list can drop it.
-  const read = (token: string) => box.get<Stored>(MODEL, keyOf(token))
+  const read = async (token: string) => {
+    const stored = await box.get<Stored>(MODEL, keyOf(token))
+    return stored && stored.expiresAt > clock.now() ? stored : undefined
+  }
   const all = () => box.findTagged<Stored>(MODEL, ALL)
 
   return {
@@ -63,7 +66,7 @@ export const createInitialAccess = (given: { store: ArtifactStore; box: Box; clo
         id: randomId(),
         uses,
         issuedAt: clock.now(),
-        expiresAt: (epochSeconds(clock) + lifetime) * 1000,
+        expiresAt: clock.now() + lifetime * 1000,
         key: keyOf(token),
         ...(note !== undefined && { note }),
       }
