@@ -13,8 +13,9 @@ import { builtInMappings, defaultMappingName, openConnector } from '#connectors/
 import type { Applying } from '#directory/apply.ts'
 import { startClientExpiry } from '#directory/expired-clients.ts'
 import { createRecords } from '#directory/index.ts'
-import { openKeyring } from '#directory/keyring.ts'
+import { type Keyring, openKeyring } from '#directory/keyring.ts'
 import type { Records } from '#directory/records.ts'
+import { resealInBackground } from '#directory/reseal.ts'
 import { refuseHalfRestored } from '#directory/restoring.ts'
 import { createProvisioning } from '#federation/provisioning.ts'
 import { createFederation } from '#federation/trip.ts'
@@ -62,6 +63,7 @@ export interface House {
   readonly directory: Directory
   readonly bus: Bus
   readonly sealer: Sealer
+  readonly keyring: Keyring
   readonly box: Box
   readonly records: Records & Applying
   readonly trace: Trace
@@ -123,7 +125,8 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
     await refuseHalfRestored(directory)
     const bus = await openBus(settings.stores, directory, { clock, log })
     parts.add(() => bus.close())
-    const keyring = await openKeyring(directory, stores.masterKeys, clock)
+    const keyring = await openKeyring(directory, stores.masterKeys, clock, bus)
+    parts.add(keyring.close)
     const sealer = keyring.artifacts
     const records = await createRecords({
       port: directory,
@@ -143,7 +146,7 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
     const common = { store, sealer, box, records, audit, settings }
     const { close, ...room } = openSessions({ ...common, clock, log, tombstone: grantLifetime(settings) })
     parts.add(close)
-    return { ...common, ...room, directory, bus, trace, close: parts.close }
+    return { ...common, ...room, directory, bus, keyring, trace, close: parts.close }
   } catch (error) {
     await parts.close().catch(() => undefined)
     throw error
@@ -290,6 +293,7 @@ export const start = async (loaded: Loaded, world: World): Promise<Running> => {
     })
     listener = await listen(app.callback(), { ...settings.listen, tls: tlsOf(settings), log })
     parts.add(() => listener?.close())
+    parts.add(resealInBackground({ port: house.directory, keyring: house.keyring }, log))
     return { issuer, listeners: [listener.url], fetch: outbound.fetch, close: parts.close }
   } catch (error) {
     await parts.close().catch(() => undefined)

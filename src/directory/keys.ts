@@ -38,6 +38,8 @@ const SECRET_BYTES = 32
 /** Dropped keys stay listed for so long, then their records go. */
 const FORGET_AFTER_MS = 30 * 24 * 3_600_000
 
+const MOST_RACES = 5
+
 const isAlgorithm = (alg: string): alg is KeyAlgorithm => keyAlgorithms.some((known) => known === alg)
 
 /** Reads and makes generations; one object, so that the steps below stay small. */
@@ -45,17 +47,19 @@ const createGenerations = (collection: Collection<KeyRecord>, settings: KeySetti
   const records = async () => (await collection.all()).map(({ value }) => value)
   const times = async () => timesOf(await records(), settings)
 
-  /** Makes the next generation; when another node is faster, its key counts. */
-  const next = async (alg: string, at: { publishAt: number; activateAt: number }) => {
+  /** Makes the next generation; when another node is faster, its key counts. Answers what there is now. */
+  const next = async (alg: string, at: { publishAt: number; activateAt: number }): Promise<{ activateAt: number }> => {
     if (!isAlgorithm(alg)) throw new Fault('request.invalid', { reason: `no such algorithm: ${alg}` })
     const generation =
       Math.max(0, ...(await records()).filter((key) => key.alg === alg).map((key) => key.generation)) + 1
     const jwk = await generateSigningKey(alg)
     try {
       await collection.create({ id: `${alg}:${generation}`, generation, kid: jwk.kid, alg, jwk, ...at })
+      return at
     } catch (error) {
       if (!isFault(error, 'directory.conflict')) throw error
       collection.forget()
+      return (await collection.fresh(`${alg}:${generation}`))?.value ?? at
     }
   }
 
@@ -143,9 +147,14 @@ export const createKeys = (
     if (state === 'published' || state === 'waiting')
       await collection.update(record.id, (latest) => ({ ...latest, retiredAt: latest.retiredAt ?? now }))
   }
-  const rotateOne = (alg: string) => {
+  /** Until a new key signs: where another node announced the next one at this very moment, that one is passed over. */
+  const rotateOne = async (alg: string) => {
     const now = clock.now()
-    return generations.next(alg, { publishAt: now, activateAt: now })
+    for (let tries = 1; tries <= MOST_RACES; tries += 1) {
+      const { activateAt } = await generations.next(alg, { publishAt: now, activateAt: now })
+      if (activateAt <= clock.now()) return
+    }
+    throw new Fault('directory.stale', { kind: 'key', id: alg })
   }
 
   const keys: Keys = {
@@ -159,7 +168,7 @@ export const createKeys = (
     },
     retire,
     secret: createSecrets(secrets),
-    nextChange: async () => nextChangeAfter(await generations.times(), clock.now(), settings),
+    nextChange: async (since = clock.now()) => nextChangeAfter(await generations.times(), since, settings),
   }
   return { keys, collections: [collection, secrets] }
 }

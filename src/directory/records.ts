@@ -94,8 +94,8 @@ export interface Keys {
   retire(kid: string): Promise<void>
   /** A named 32-byte secret, made on first use: cookie keys, pairwise key and salt, CSRF key, low-entropy ids. */
   secret(name: string): Promise<Buffer>
-  /** Epoch ms of the next instant at which `published()` changes, if any. */
-  nextChange(): Promise<number | undefined>
+  /** Epoch ms of the next instant after `since` (now) at which `published()` changes, if any. */
+  nextChange(since?: number): Promise<number | undefined>
 }
 
 export interface Records {

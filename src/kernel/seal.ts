@@ -16,6 +16,8 @@ export interface Sealer {
   seal(plain: Uint8Array | string, place: string): Buffer
   /** Throws Fault `seal.broken` for a foreign key, a moved row or a damaged value. */
   open(sealed: Uint8Array, place: string): Buffer
+  /** Whether a value was sealed under the key that seals now, under another one of ours, or is nothing of ours. */
+  age(value: Uint8Array): 'current' | 'older' | 'foreign'
 }
 
 /** A data key at rest, wrapped by a master key. JSON-able. */
@@ -26,6 +28,10 @@ export interface WrappedKey {
   readonly wrapped: string
   /** Epoch ms. */
   readonly createdAt: number
+  /** Epoch ms from which it seals; absent: from the beginning. Until then every node has heard of it. */
+  readonly activateAt?: number
+  /** Everything durable was sealed anew under this key or a later one. */
+  readonly complete?: true
 }
 
 const encrypt = (key: KeyObject, keyId: number, plain: Uint8Array | string, place: string): Buffer => {
@@ -60,6 +66,12 @@ export const createSealer = (keys: readonly { id: number; key: Uint8Array }[]): 
   const [firstId, firstKey] = first
   return {
     seal: (plain, place) => encrypt(firstKey, firstId, plain, place),
+    age(bytes) {
+      const sealed = asBuffer(bytes)
+      const id = sealed.length >= HEAD + TAG && sealed[0] === VERSION ? sealed.readUInt32BE(1) : undefined
+      if (id === firstId) return 'current'
+      return id !== undefined && byId.has(id) ? 'older' : 'foreign'
+    },
     open: (bytes, place) => {
       const sealed = asBuffer(bytes)
       const key = sealed.length >= HEAD + TAG && sealed[0] === VERSION ? byId.get(sealed.readUInt32BE(1)) : undefined
@@ -97,9 +109,11 @@ export const createKeyWrap = (masterKeys: readonly Uint8Array[]) => {
   })
   return {
     wrap,
-    /** A fresh data key for a purpose. */
-    generate: (purpose: string, createdAt: number): WrappedKey =>
-      wrap({ id: randomBytes(4).readUInt32BE(0), purpose, createdAt, key: randomBytes(32) }),
+    /** A fresh data key for a purpose. Epoch ms. */
+    generate: (purpose: string, createdAt: number, activateAt = createdAt): WrappedKey => ({
+      ...wrap({ id: randomBytes(4).readUInt32BE(0), purpose, createdAt, key: randomBytes(32) }),
+      activateAt,
+    }),
     /** Throws Fault `seal.broken` when no configured master key opens it. */
     unwrap: ({ id, purpose, wrapped }: WrappedKey): Buffer =>
       sealer.open(Buffer.from(wrapped, 'base64url'), `keyring:${purpose}:${id}`),

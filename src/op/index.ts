@@ -92,7 +92,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
 
   swap = await createSwap({
     build: () => createInstance({ options, secrets, grace, initialAccess, pages, watch, guardSecrets }),
-    nextChange: () => records.keys.nextChange(),
+    nextChange: (since) => records.keys.nextChange(since),
     clock,
     log,
   })

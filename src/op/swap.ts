@@ -18,15 +18,16 @@ const LONGEST_TIMER = 2 ** 31 - 1
 
 /**
  * Builds the first one.
- * @param given `nextChange`: epoch ms at which the same records lead to another result, if any
+ * @param given `nextChange`: epoch ms after `since` at which the same records lead to another result, if any
  */
 export const createSwap = async <T>(given: {
   readonly build: () => Promise<T>
-  readonly nextChange: () => Promise<number | undefined>
+  readonly nextChange: (since: number) => Promise<number | undefined>
   readonly clock: Clock
   readonly log: Log
 }): Promise<Swap<T>> => {
   const { build, nextChange, clock, log } = given
+  const began = clock.now()
   let current = await build()
   let running: Promise<void> | undefined
   let again = false
@@ -37,16 +38,18 @@ export const createSwap = async <T>(given: {
     clearTimeout(timer)
     if (!closed) timer = setTimeout(refresh, Math.min(LONGEST_TIMER, Math.max(0, ms))).unref()
   }
-  const wake = async () => {
-    const at = await nextChange()
+  /** Seen from when the build began: a change that came during it, or a timer that was early, must not be slept through. */
+  const wake = async (since: number) => {
+    const at = await nextChange(since)
     clearTimeout(timer)
     if (at !== undefined) after(at - clock.now())
   }
   const rebuild = async () => {
     do {
       again = false
+      const since = clock.now()
       current = await build()
-      await wake()
+      await wake(since)
     } while (again && !closed)
   }
   const reload = (): Promise<void> => {
@@ -68,7 +71,7 @@ export const createSwap = async <T>(given: {
     )
   }
 
-  await wake()
+  await wake(began)
   return {
     current: () => current,
     reload,

@@ -139,3 +139,23 @@ test('the ID token says which provider, and how: idp, acr, amr, auth_time', asyn
   const local = claimsOf((await redeem(house, 'web', await visitor.code('web', { prompt: 'login' }))).id_token)
   assert.deepEqual([local.idp, local.acr], [undefined, 'basic'])
 })
+
+test('a change that comes while a build is under way is not slept through', async (t) => {
+  let now = 0
+  const built: number[] = []
+  const swap = await createSwap({
+    build: async () => {
+      built.push(now)
+      now = Math.max(now, 9) + 2
+      return built.length
+    },
+    nextChange: async (since) => (since < 10 ? 10 : undefined),
+    clock: { now: () => now },
+    log: silentLog,
+  })
+  t.after(swap.close)
+  // Began at 0, ended at 11: what is in force must have been built after 10.
+  for (let turn = 0; turn < 100 && built.length < 2; turn++) await wait(10)
+  assert.deepEqual(built, [0, 11])
+  assert.equal(swap.current(), 2)
+})
