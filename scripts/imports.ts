@@ -32,6 +32,8 @@ export const doors: Readonly<Record<string, readonly string[]>> = {
   ejs: ['http'],
   'intl-messageformat': ['http'],
   'openid-client': ['connectors'],
+  otpauth: ['methods'],
+  qr: ['methods'],
   jose: ['op', 'demo'],
   pino: ['kernel'],
   undici: ['kernel'],

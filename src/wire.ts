@@ -209,7 +209,13 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
   const outbound = createOutbound({ egress: settings.egress, clock, log })
   parts.add(outbound.close)
   const presentation = await openPresentation(loaded, house, log)
-  const methods = openMethods(settings.methods, { accounts: records.accounts, store, clock })
+  const methods = openMethods(settings.methods, {
+    ...records,
+    store,
+    clock,
+    recoveryKey: await records.keys.secret('recovery codes'),
+    issuer: new URL(issuer).host,
+  })
   const logins = settings.logins.default
   const planner = createPlanner({ records, methods, logins, discovery, inbound: settings.inbound.enabled })
   const open = (provider: IdentityProvider) => openConnector(provider, { clock, fetch: outbound.fetch })

@@ -109,7 +109,13 @@ const providers = ({ identityProviders }: PartialResources, names: Names, known:
     })
   })
 
-const acrs = (resources: PartialResources, names: Names, known: Known, report: Report) =>
+const acrs = (
+  resources: PartialResources,
+  { methods }: Partial<Settings>,
+  names: Names,
+  known: Known,
+  report: Report,
+) =>
   resources.acrs.forEach((acr, index) => {
     if (acr.name !== undefined && (reservedWays.includes(acr.name) || names.providers.includes(acr.name)))
       report(
@@ -119,7 +125,10 @@ const acrs = (resources: PartialResources, names: Names, known: Known, report: R
     const ways = [...new Set([...known.methods, ...names.providers])]
     acr.steps?.forEach((step, at) => {
       step.forEach((way, place) => {
-        if (!ways.includes(way)) report(`acrs.${index}.steps.${at}.${place}`, oneOf(way, ways, 'method or provider'))
+        const path = `acrs.${index}.steps.${at}.${place}`
+        if (!ways.includes(way)) report(path, oneOf(way, ways, 'method or provider'))
+        else if (methods?.[way]?.enabled === false)
+          report(path, `found "${way}", which methods.${way} does not turn on`)
       })
     })
   })
@@ -175,6 +184,6 @@ export const checkResources = (
   duplicates(resources, report)
   sharedSelectors(resources, report)
   providers(resources, names, known, report)
-  acrs(resources, names, known, report)
+  acrs(resources, settings, names, known, report)
   clients(resources, settings, names, known, report)
 }

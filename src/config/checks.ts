@@ -149,7 +149,7 @@ const logins = ({ logins, methods }: Valid<Settings>, known: Known, report: Repo
     const path = `logins.default.${index}`
     if (!known.methods.includes(id))
       report(path, `found "${id}", must be one of ${known.methods.join(', ')}${didYouMean(id, known.methods)}`)
-    else if (methods?.[id]?.enabled === false) report(path, `found "${id}", which methods.${id}.enabled turns off`)
+    else if (methods?.[id]?.enabled === false) report(path, `found "${id}", which methods.${id} does not turn on`)
   })
 }
 

@@ -14,7 +14,7 @@ const topLevel = [
   'endpoints',
 ]
 const features = ['webfinger', 'requestUri', 'deviceFlow', 'ciba', 'rar', 'tokenExchange', 'mtls', 'clientIdMetadata']
-const methods = ['basic_lock', 'otp', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
+const methods = ['basic_lock', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
 const protocols = ['oauth2', 'oauth1', 'saml', 'passport']
 
 const paths = [
@@ -45,4 +45,4 @@ export const valueComesLater = (path: readonly PropertyKey[], value: unknown): b
   typeof value === 'string' && (values[general(path)]?.includes(value) ?? false)
 
 /** Methods and groups that acr values may name, built or not: ids that a provider must not take (CONTRACT 5). */
-export const reservedWays: readonly string[] = ['basic', ...methods, 'passport_social', 'passport_saml']
+export const reservedWays: readonly string[] = ['basic', 'otp', ...methods, 'passport_social', 'passport_saml']

@@ -258,17 +258,9 @@ export interface MethodBlock {
   readonly [setting: string]: unknown
 }
 
+/** Each block says itself what its absence means. */
 const methodsOf = (methods: Readonly<Record<string, z.ZodType>>) =>
-  z
-    .strictObject(
-      Object.fromEntries(
-        Object.entries(methods).map(([id, settings]) => [
-          id,
-          (settings as z.ZodType<MethodBlock>).prefault({} as never),
-        ]),
-      ) as Record<string, z.ZodType<MethodBlock>>,
-    )
-    .prefault({})
+  z.strictObject(methods as Record<string, z.ZodType<MethodBlock>>).prefault({})
 
 /** @param methods method id → schema of its block, from the method registry */
 export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => ({

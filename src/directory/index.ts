@@ -6,9 +6,19 @@ import { type Applying, openApply } from './apply.ts'
 import { createClients } from './clients.ts'
 import { type Collection, type Ground, type KindOf, openCollection } from './collection.ts'
 import { createConsents } from './consents.ts'
+import { createCredentials } from './credentials.ts'
 import type { KeySettings } from './key-times.ts'
 import { createKeys } from './keys.ts'
-import { accountKind, acrKind, clientKind, consentKind, linkKind, mappingKind, providerKind } from './kinds.ts'
+import {
+  accountKind,
+  acrKind,
+  clientKind,
+  consentKind,
+  credentialKind,
+  linkKind,
+  mappingKind,
+  providerKind,
+} from './kinds.ts'
 import { createLinks } from './links.ts'
 import type { Resources } from './overlay.ts'
 import type { Records } from './records.ts'
@@ -34,6 +44,7 @@ const openRows = (ground: Ground) => {
     accounts: open(accountKind),
     links: open(linkKind),
     consents: open(consentKind),
+    credentials: open(credentialKind),
     clients: open(clientKind),
     providers: open(providerKind),
     mappings: open(mappingKind),
@@ -64,10 +75,13 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
   const draw = drawAccount(clock, given.hashPassword)
   const links = createLinks(port, rows.links, rows.accounts, draw, clock)
   const consents = createConsents(rows.consents, clock)
+  const credentials = createCredentials(rows.credentials)
   const accounts = createAccounts(rows.accounts, draw, clock, async (accountId) => {
     for (const { provider, uid } of await links.ofAccount(accountId)) await links.unlink(provider, uid)
     for (const { value } of await rows.consents.find('account', accountId, MOST_CONSENTS))
       await rows.consents.remove(value.id)
+    for (const { accountId: owner, method } of await credentials.ofAccount(accountId))
+      await credentials.remove(owner, method)
   })
 
   const { listeners, stop } = relay(bus, [...Object.values(rows), ...collections])
@@ -90,6 +104,7 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
     apply,
     links,
     consents,
+    credentials,
     keys,
     onChange(listener) {
       listeners.add(listener)

@@ -11,6 +11,7 @@ import {
   linkRecord,
 } from '#kernel/records/account.ts'
 import { type Client, clientRecord } from '#kernel/records/client.ts'
+import { type Credential, credentialRecord } from '#kernel/records/credential.ts'
 import {
   type Acr,
   acrRecord,
@@ -29,6 +30,7 @@ const bounded = (id: string): string =>
 
 /** `passport-<provider>:<uid>`, the uid exactly as given (CONTRACT 7). */
 export const linkId = (provider: string, uid: string): string => bounded(`passport-${provider}:${uid}`)
+export const credentialId = (accountId: string, method: string): string => bounded(`${accountId}|${method}`)
 export const consentId = (accountId: string, clientId: string): string => bounded(`${accountId}|${clientId}`)
 
 /** Checks a value against its schema. Throws Fault `request.invalid` with the paths, never with the values. */
@@ -61,6 +63,13 @@ export const consentKind: KindOf<Consent> = {
   id: ({ accountId, clientId }) => consentId(accountId, clientId),
   read: checked(consentRecord),
   index: ({ accountId, clientId }) => ({ account: [accountId], client: [clientId] }),
+}
+
+export const credentialKind: KindOf<Credential> = {
+  kind: 'credential',
+  id: ({ accountId, method }) => credentialId(accountId, method),
+  read: checked(credentialRecord),
+  index: ({ accountId }) => ({ account: [accountId] }),
 }
 
 /** Clients that expire on the same day are found together. @param at epoch seconds */

@@ -5,6 +5,7 @@
  */
 import type { Account, AccountInput, Consent, Link } from '#kernel/records/account.ts'
 import type { Client } from '#kernel/records/client.ts'
+import type { Credential } from '#kernel/records/credential.ts'
 import type { Acr, IdentityProvider, Mapping } from '#kernel/records/provider.ts'
 
 export interface Versioned<T> {
@@ -73,6 +74,25 @@ export interface Consents {
   forget(accountId: string, clientId: string): Promise<void>
 }
 
+export interface Credentials {
+  get(accountId: string, method: Credential['method']): Promise<Credential | undefined>
+  ofAccount(accountId: string): Promise<Credential[]>
+  /** Throws `directory.conflict` when the account has one of this method. */
+  create(credential: Credential): Promise<void>
+  /** In place of whatever is there. */
+  replace(credential: Credential): Promise<void>
+  /**
+   * Compare-and-swap: of all that race, on whatever node, each sees what the one before left. `next` must be pure;
+   * undefined leaves the record. Answers whether it was changed.
+   */
+  change(
+    accountId: string,
+    method: Credential['method'],
+    next: (now: Credential) => Credential | undefined,
+  ): Promise<boolean>
+  remove(accountId: string, method: Credential['method']): Promise<boolean>
+}
+
 export interface SigningKey {
   readonly kid: string
   readonly alg: string
@@ -106,6 +126,7 @@ export interface Records {
   readonly mappings: Shelf<Mapping>
   readonly acrs: Shelf<Acr>
   readonly consents: Consents
+  readonly credentials: Credentials
   readonly keys: Keys
   /** Called after a change that this or another process made. Answers the function that stops listening. */
   onChange(listener: (kind: string, id?: string) => void): () => void

@@ -49,6 +49,29 @@ export interface Pages {
     choose?: string
     method: string
   }
+  /** `#page-otp`: POST `code` (a recovery code too) to `action`; `account` is known, else `username` is asked. */
+  otp: {
+    client: ClientCard
+    action: string
+    cancel: string
+    account?: string
+    username?: string
+    choose?: string
+    fault?: string
+  }
+  /** `#page-otp-setup`: the secret as a picture and as text, POST `code` to `action`; `#keep` POSTs to `keep`. */
+  'otp-setup': {
+    client: ClientCard
+    account: string
+    action: string
+    cancel: string
+    /** `secret` in base 32, `uri` for the app on this device, `picture` as data URL. */
+    setup: { secret: string; uri: string; picture: string }
+    keep?: string
+    fault?: string
+  }
+  /** `#page-otp-codes`: recovery codes, shown once; POST to `action` when they are written down. */
+  'otp-codes': { client: ClientCard; action: string; codes: readonly string[] }
   /** `#page-choose`: one form per provider (POST `provider=<id>`), a link per local method, an e-mail form when asked for. `waiting`: left for this provider already. */
   choose: {
     client: ClientCard

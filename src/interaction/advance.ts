@@ -1,15 +1,16 @@
 /** Does what the journey says comes next: shows a page, leaves for a provider, or hands the result to the engine. */
-import { confirmedAcr } from '#federation/discovery.ts'
 import type { Ctx } from '#http/context.ts'
 import { textsFor } from '#http/language.ts'
 import { seeOther } from '#http/route.ts'
 import { requestedAcr } from '#kernel/acr.ts'
-import { type Fault, type FaultCode, faults, isFault } from '#kernel/faults.ts'
+import { type FaultCode, faults, isFault } from '#kernel/faults.ts'
 import type { Wish } from '#kernel/identity.ts'
-import type { Interaction, InteractionResult } from '#kernel/ports.ts'
+import type { Interaction } from '#kernel/ports.ts'
 import { showConsent } from './consent.ts'
+import { complete, finish, refuse } from './finish.ts'
 import { type Next, next } from './journey.ts'
-import { type InteractionWorld, type Login, remember } from './login.ts'
+import { basePath, type InteractionWorld, type Login, remember } from './login.ts'
+import { setupNeeded, showRecoveryCodes, showSetup, withoutSession } from './setup.ts'
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
@@ -26,37 +27,6 @@ export const wishOf = ({ params }: Interaction, language: string): Wish => {
     ...(loginHint !== undefined && { loginHint }),
   }
 }
-
-/** Ends the interaction and sends the browser back into the engine. */
-export const finish = async (
-  world: InteractionWorld,
-  ctx: Ctx,
-  login: Login,
-  result: InteractionResult,
-): Promise<void> => {
-  world.trace.add(login.reference, 'finished', { ...result })
-  seeOther(ctx, await login.interaction.finish(result))
-}
-
-/** Hands a failure to the relying party with an honest code (OIDC Core 3.1.2.6). */
-export const refuse = async (
-  world: InteractionWorld,
-  ctx: Ctx,
-  login: Login,
-  code: FaultCode,
-  reason?: unknown,
-): Promise<void> => {
-  const { oauth, say } = faults[code]
-  world.audit({
-    type: 'login.refused',
-    client: login.interaction.clientId,
-    reference: login.reference,
-    detail: { fault: code, reason },
-  })
-  await finish(world, ctx, login, { error: oauth, error_description: code === 'hook.refused' ? String(reason) : say })
-}
-
-const basePath = (login: Login) => `/interaction/${login.interaction.uid}`
 
 const showChoice = async (world: InteractionWorld, ctx: Ctx, login: Login, step: Extract<Next, { go: 'choose' }>) => {
   const { card, plan, journey, interaction } = login
@@ -88,30 +58,44 @@ const showChoice = async (world: InteractionWorld, ctx: Ctx, login: Login, step:
   })
 }
 
-export const showMethod = (
+/** The page of a local method. A person who is known already is named, and asked no name. */
+export const showMethod = async (
   world: InteractionWorld,
   ctx: Ctx,
   login: Login,
   id: string,
   shown: { others: boolean; username?: string; fault?: FaultCode },
-) => {
+): Promise<void> => {
+  const { accountId } = login.journey
   const action = basePath(login)
-  const username = shown.username ?? text(login.interaction.params.login_hint)
+  const account = accountId === undefined ? undefined : (await world.records.accounts.get(accountId))?.username
+  const username = shown.username ?? account ?? text(login.interaction.params.login_hint)
   const status = shown.fault ? faults[shown.fault].status : 200
-  world.view(
-    ctx,
-    'login',
-    {
-      client: login.card,
-      action: `${action}/${id}`,
-      cancel: `${action}/cancel`,
-      method: id,
-      ...(username && { username }),
-      ...(shown.others && { choose: `${action}/choose` }),
-      ...(shown.fault && { fault: shown.fault }),
-    },
-    status,
-  )
+  const page = {
+    client: login.card,
+    action: `${action}/${id}`,
+    cancel: `${action}/cancel`,
+    ...(username && { username }),
+    ...(shown.others && { choose: `${action}/choose` }),
+    ...(shown.fault && { fault: shown.fault }),
+  }
+  if (world.methods.get(id)?.page === 'otp')
+    return world.view(ctx, 'otp', { ...page, ...(account && { account }) }, status)
+  world.view(ctx, 'login', { ...page, method: id }, status)
+}
+
+/** Asks for a method, or first has the person set it up. */
+const askMethod = async (world: InteractionWorld, ctx: Ctx, login: Login, step: Extract<Next, { go: 'method' }>) => {
+  switch (await setupNeeded(world, login, step.id)) {
+    case 'no':
+      return showMethod(world, ctx, login, step.id, { others: step.others })
+    case 'yes':
+      return showSetup(world, ctx, login, step.id)
+    case 'closed':
+      return refuse(world, ctx, login, 'otp.missing')
+    case 'first factor':
+      return advance(world, ctx, await withoutSession(world, login))
+  }
 }
 
 /** The values that the relying party asked for and that are this provider's own, for it to confirm. */
@@ -181,67 +165,13 @@ export const stumble = async (
   await advance(world, ctx, after)
 }
 
-/** One of a provider's own values counts only when the provider confirmed it, or is trusted to mean it (CONTRACT 3, trustAcr). */
-const acrOf = async (world: InteractionWorld, { journey, plan }: Login, reached: string): Promise<string> => {
-  const provider = journey.upstream && (await world.records.providers.get(journey.upstream.provider))
-  if (!provider) return reached
-  const said = journey.passed.find(({ by }) => by === provider.id)?.acr
-  return confirmedAcr(provider, plan.acr ?? reached, said) ?? provider.id
-}
-
-/** The deployment's own word on a sign-in. @returns why it must not be finished */
-const askHook = async (
-  { hooks, records }: InteractionWorld,
-  ctx: Ctx,
-  { client, journey, reference }: Login,
-  { accountId, acr, amr }: { accountId: string; acr: string; amr: readonly string[] },
-): Promise<Fault | undefined> => {
-  const account = hooks.has('login') ? await records.accounts.get(accountId) : undefined
-  if (!account) return undefined
-  const { client_secret: _, ...metadata } = client
-  const { id, username, email, email_verified, claims, roles } = account
-  const given = {
-    acr,
-    amr,
-    provider: journey.upstream?.provider,
-    address: ctx.ip,
-    client: metadata,
-    account: { id, username, email, email_verified, claims, roles },
-  }
-  try {
-    await hooks.run('login', {}, given, reference)
-    return undefined
-  } catch (error) {
-    if (isFault(error)) return error
-    throw error
-  }
-}
-
-const complete = async (world: InteractionWorld, ctx: Ctx, login: Login, step: Extract<Next, { go: 'finish' }>) => {
-  const { upstream, passed } = login.journey
-  const { accountId, amr, authTime } = step
-  const ways = passed.map(({ by, amr, authTime }) => ({ by, amr, authTime }))
-  const acr = await acrOf(world, login, step.acr)
-  const fault = await askHook(world, ctx, login, { accountId, acr, amr })
-  if (fault) return refuse(world, ctx, login, fault.code, fault.detail.reason)
-  await finish(world, ctx, login, { login: { accountId, acr, amr, ts: authTime }, ways, ...(upstream && { upstream }) })
-  world.audit({
-    type: 'login.succeeded',
-    account: accountId,
-    client: login.interaction.clientId,
-    reference: login.reference,
-    ...(upstream && { provider: upstream.provider }),
-    detail: { acr, amr },
-  })
-}
-
 /** The one dispatcher: every route ends here. */
 export const advance = async (world: InteractionWorld, ctx: Ctx, login: Login): Promise<void> => {
   if (login.interaction.prompt.name === 'consent') return showConsent(world, ctx, login)
   const step = next(login.journey, login.plan)
   // OIDC Core 3.1.2.1: prompt=none forbids any page.
   const silent = wishOf(login.interaction, '').passive
-  if (silent && (step.go === 'choose' || step.go === 'method' || step.go === 'email'))
+  if (silent && step.go !== 'leave' && step.go !== 'finish' && step.go !== 'unreachable')
     return finish(world, ctx, login, {
       error: 'interaction_required',
       error_description: 'the sign-in needs the person',
@@ -250,7 +180,11 @@ export const advance = async (world: InteractionWorld, ctx: Ctx, login: Login): 
     case 'choose':
       return showChoice(world, ctx, login, step)
     case 'method':
-      return showMethod(world, ctx, login, step.id, { others: step.others })
+      return askMethod(world, ctx, login, step)
+    case 'codes':
+      return showRecoveryCodes(world, ctx, login)
+    case 'renew':
+      return showSetup(world, ctx, login, step.id, { anew: true })
     case 'leave':
       return leave(world, ctx, login, step.provider)
     case 'email':

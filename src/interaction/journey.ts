@@ -26,6 +26,10 @@ export interface Journey {
   readonly upstream?: { readonly provider: string; readonly id: string }
   /** A newcomer whose address is missing: the sealed arrival waits under this handle. */
   readonly newcomer?: { readonly provider: string; readonly pending: string }
+  /** Recovery codes wait under this handle to be shown and written down. */
+  readonly codes?: string
+  /** A method that the person may set up anew, because a recovery code was used. */
+  readonly renew?: string
   /** What the next page has to say. */
   readonly fault?: FaultCode
 }
@@ -40,6 +44,8 @@ export type Next =
   | { readonly go: 'method'; readonly id: string; readonly others: boolean }
   | { readonly go: 'leave'; readonly provider: string }
   | { readonly go: 'email' }
+  | { readonly go: 'codes' }
+  | { readonly go: 'renew'; readonly id: string }
   | {
       readonly go: 'finish'
       readonly accountId: string
@@ -52,6 +58,8 @@ export type Next =
 /** @returns what to show or do now; the same for the same input, however often it is asked */
 export const next = (journey: Journey, plan: Plan): Next => {
   if (journey.newcomer) return { go: 'email' }
+  if (journey.codes !== undefined) return { go: 'codes' }
+  if (journey.renew !== undefined) return { go: 'renew', id: journey.renew }
   const open = plan.steps.find((options) => !journey.passed.some(({ by }) => options.includes(by)))
   if (!open) return finish(journey, plan)
   if (open.length === 0) return { go: 'unreachable' }

@@ -52,6 +52,8 @@ export interface Login {
   readonly reference: string
 }
 
+export const basePath = ({ interaction }: Pick<Login, 'interaction'>): string => `/interaction/${interaction.uid}`
+
 const STALE: Record<KeptRequest['state'], FaultCode> = {
   open: 'journey.foreign',
   finished: 'journey.finished',
@@ -94,6 +96,10 @@ export const openLogin = async (world: InteractionWorld, ctx: Ctx): Promise<Logi
   const begun = journey ?? standing(interaction, plan, { secondary: secondaryOf(world.methods), now })
   return { interaction, client, card, journey: begun, plan, reference }
 }
+
+/** Values of the step that is open now. */
+export const openOptions = ({ journey, plan }: Login): readonly string[] =>
+  plan.steps.find((options) => !journey.passed.some(({ by }) => options.includes(by))) ?? []
 
 /** Remembers the journey for as long as its interaction lives, and answers the login as it now stands. */
 export const remember = async (world: InteractionWorld, login: Login, journey: Journey): Promise<Login> => {

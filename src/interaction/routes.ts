@@ -7,18 +7,16 @@ import type { Fields } from '#http/form.ts'
 import { type Route, seeOther } from '#http/route.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
-import { advance, refuse, showMethod } from './advance.ts'
+import { advance, showMethod } from './advance.ts'
 import { decideConsent } from './consent.ts'
+import { refuse } from './finish.ts'
 import { next, pass } from './journey.ts'
-import { type InteractionWorld, type Login, openLogin, remember } from './login.ts'
+import { type InteractionWorld, type Login, openLogin, openOptions, remember } from './login.ts'
 import { answerEmail } from './newcomer.ts'
 import { callbackRoutes, continueLogin } from './return.ts'
+import { acknowledgeCodes, confirmSetup, keepAsItIs } from './setup-answers.ts'
 
 const bind = (ctx: Ctx) => ctx.params.uid ?? ''
-
-/** Values of the step that is open now. */
-const openOptions = ({ journey, plan }: Login): readonly string[] =>
-  plan.steps.find((options) => !journey.passed.some(({ by }) => options.includes(by))) ?? []
 
 const withoutFault = ({ journey }: Login) => {
   const { fault: _, departed: __, ...rest } = journey
@@ -71,7 +69,16 @@ const attempt = async (world: InteractionWorld, ctx: Ctx, login: Login, id: stri
   }
   world.trace.add(reference, 'passed', { method: id, account: outcome.accountId })
   const passed = { by: id, amr: outcome.amr, authTime: epochSeconds(world.clock) }
-  const after = { ...login, journey: pass(journey, outcome.accountId, passed) }
+  if (outcome.recovered)
+    world.audit({
+      type: 'credential.recovered',
+      account: outcome.accountId,
+      client: interaction.clientId,
+      reference,
+      detail: { method: id },
+    })
+  const renew = outcome.recovered && method.enrolment?.open ? { renew: id } : {}
+  const after = { ...login, journey: { ...pass(journey, outcome.accountId, passed), ...renew } }
   // The last step needs no memory: the engine keeps its result.
   const last = next(after.journey, after.plan).go === 'finish'
   await advance(world, ctx, last ? after : await remember(world, login, after.journey))
@@ -82,7 +89,8 @@ const methodPage = async (world: InteractionWorld, ctx: Ctx, login: Login, id: s
   const options = openOptions(login)
   if (login.interaction.prompt.name === 'consent' || !options.includes(id) || !world.methods.has(id))
     return advance(world, ctx, login)
-  return showMethod(world, ctx, login, id, { others: options.length > 1 })
+  const { journey } = login
+  return advance(world, ctx, { ...login, journey: { ...journey, picked: id } })
 }
 
 const cancel = (world: InteractionWorld, ctx: Ctx, login: Login) =>
@@ -134,9 +142,19 @@ export const interactionRoutes = (world: InteractionWorld): Route[] => {
     step('/cancel', look, show),
     step('/continue', (ctx, login, fields) => continueLogin(world, ctx, login, fields.get('h'), fields.get('r')), show),
     { method: 'get', path: '/interaction/:uid/restart', run: (ctx) => restart(world, ctx) },
-    ...[...world.methods.keys()].flatMap((id) => [
+    ...[...world.methods].flatMap(([id, method]) => [
       step(`/${id}`, (ctx, login, fields) => attempt(world, ctx, login, id, fields)),
       step(`/${id}`, (ctx, login) => methodPage(world, ctx, login, id), show),
+      ...(method.enrolment
+        ? [
+            step(`/${id}/setup`, (ctx, login, fields) => confirmSetup(world, ctx, login, id, fields)),
+            step(`/${id}/setup`, look, show),
+            step(`/${id}/keep`, (ctx, login) => keepAsItIs(world, ctx, login)),
+            step(`/${id}/keep`, look, show),
+            step(`/${id}/codes`, (ctx, login) => acknowledgeCodes(world, ctx, login)),
+            step(`/${id}/codes`, look, show),
+          ]
+        : []),
     ]),
     ...callbackRoutes(world),
   ]

@@ -36,6 +36,26 @@ export const faults = table({
     oauth: 'access_denied',
     say: 'That is another person than the one who signed in before. Please use the same account.',
   },
+  'otp.wrong': {
+    status: 401,
+    oauth: 'access_denied',
+    say: 'This code is not right. Please try the one that is shown now.',
+  },
+  'otp.used': {
+    status: 401,
+    oauth: 'access_denied',
+    say: 'This code was used already. Please wait for the next one.',
+  },
+  'otp.taken': {
+    status: 409,
+    oauth: 'access_denied',
+    say: 'One-time codes were set up for this account already. Please use them.',
+  },
+  'otp.missing': {
+    status: 403,
+    oauth: 'unmet_authentication_requirements',
+    say: 'This sign-in needs one-time codes, and your account has none. Please ask your administrator.',
+  },
   'login.cancelled': { status: 403, oauth: 'access_denied', say: 'The sign-in was cancelled.' },
   'login.unreachable': {
     status: 400,

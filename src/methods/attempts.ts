@@ -12,66 +12,102 @@ import { sha256 } from '#kernel/random.ts'
 
 /** Milliseconds; windows begin at multiples of it. */
 const WINDOW = 15 * 60_000
+const DAY = 24 * 60 * 60_000
 /** Wrong secrets for one account from one network: a stranger elsewhere must not be able to lock the owner out. */
 const PER_PAIR = 10
 /** For one account from everywhere, against guessing from many networks at once. */
 const PER_ACCOUNT = 100
 const PER_NETWORK = 100
 
-export interface Attempts {
-  /** Seconds until another try makes sense; undefined while there is room. */
-  limited(who: { account: string; address: string }): Promise<number | undefined>
-  /** Counts a wrong secret. */
-  wrong(who: { account: string; address: string }): Promise<void>
-  /** The secret was right: the typing errors before it are forgotten. */
-  right(who: { account: string; address: string }): Promise<void>
+/** Counters of names that nobody has must not differ by spelling either. */
+export const unknownName = (login: string): string =>
+  `name ${login.slice(0, 1024).normalize('NFKC').trim().toLowerCase().slice(0, 255)}`
+
+interface Who {
+  readonly account: string
+  readonly address: string
 }
 
-/** @param kind what is guessed; each kind has counters of its own */
-export const createAttempts = (
-  store: ArtifactStore,
-  clock: Clock,
-  kind: string,
-  { perPair = PER_PAIR, perAccount = PER_ACCOUNT, perNetwork = PER_NETWORK } = {},
-): Attempts => {
-  const buckets = ({ account, address }: { account: string; address: string }) => {
-    const start = Math.floor(clock.now() / WINDOW)
+export interface Attempts {
+  /** Seconds until another try makes sense; undefined while there is room. */
+  limited(who: Who): Promise<number | undefined>
+  /** Counts a wrong secret. */
+  wrong(who: Who): Promise<void>
+  /**
+   * Counts a try before it is judged, so that parallel ones cannot overtake the count: for secrets that are checked too
+   * quickly to stand in a queue. Seconds to wait when there is no room; it counted nothing then.
+   */
+  begin(who: Who): Promise<number | undefined>
+  /** The secret was right: the typing errors before it are forgotten, and the try itself where it was counted by `begin`. */
+  right(who: Who, options?: { begun?: boolean }): Promise<void>
+}
+
+/** Wrong tries that are let through; the window is 15 minutes unless the name says otherwise. */
+export interface Limits {
+  readonly perPair?: number
+  readonly perAccount?: number
+  readonly perNetwork?: number
+  readonly perAccountAndDay?: number
+}
+
+interface Bucket {
+  readonly key: Buffer
+  readonly most: number
+  /** Epoch ms. */
+  readonly end: number
+}
+
+const bucketsOf =
+  (clock: Clock, kind: string, limits: Limits) =>
+  ({ account, address }: Who): readonly [pair: Bucket, ...Bucket[]] => {
+    const { perPair = PER_PAIR, perAccount = PER_ACCOUNT, perNetwork = PER_NETWORK, perAccountAndDay } = limits
     const network = networkOf(address)
-    const bucket = (scope: string, name: string, most: number) => ({
-      key: sha256(`attempts ${kind} ${scope} ${start} ${name}`),
-      most,
-    })
-    return {
-      end: (start + 1) * WINDOW,
-      all: [
-        bucket('pair', JSON.stringify([account, network]), perPair),
-        bucket('account', account, perAccount),
-        bucket('network', network, perNetwork),
-      ] as const,
+    const bucket = (scope: string, name: string, most: number, window = WINDOW): Bucket => {
+      const start = Math.floor(clock.now() / window)
+      return { key: sha256(`attempts ${kind} ${scope} ${start} ${name}`), most, end: (start + 1) * window }
     }
+    return [
+      bucket('pair', JSON.stringify([account, network]), perPair),
+      bucket('account', account, perAccount),
+      bucket('network', network, perNetwork),
+      ...(perAccountAndDay === undefined ? [] : [bucket('day', account, perAccountAndDay, DAY)]),
+    ]
   }
+
+/** @param kind what is guessed; each kind has counters of its own */
+export const createAttempts = (store: ArtifactStore, clock: Clock, kind: string, limits: Limits = {}): Attempts => {
+  const buckets = bucketsOf(clock, kind, limits)
+  const add = (all: readonly Bucket[], by: number) =>
+    Promise.all(all.map(({ key, end }) => store.increment(key, by, end)))
+  /** @param room how many more there must be room for */
+  const waitFor = (all: readonly Bucket[], counts: readonly number[], room: number): number | undefined => {
+    const full = all.filter(({ most }, index) => (counts[index] ?? 0) + room > most)
+    if (full.length === 0) return undefined
+    return Math.max(1, ...full.map(({ end }) => Math.ceil((end - clock.now()) / 1000)))
+  }
+
   return {
     async limited(who) {
-      const { end, all } = buckets(who)
-      const counts = await Promise.all(all.map(({ key }) => store.increment(key, 0, end)))
-      return counts.some((count, index) => count >= (all[index]?.most ?? 0))
-        ? Math.max(1, Math.ceil((end - clock.now()) / 1000))
-        : undefined
+      const all = buckets(who)
+      return waitFor(all, await add(all, 0), 1)
     },
     async wrong(who) {
-      const { end, all } = buckets(who)
-      await Promise.all(all.map(({ key }) => store.increment(key, 1, end)))
+      await add(buckets(who), 1)
     },
-    async right(who) {
-      const {
-        end,
-        all: [pair],
-      } = buckets(who)
-      const count = await store.increment(pair.key, 0, end)
+    async begin(who) {
+      const all = buckets(who)
+      const wait = waitFor(all, await add(all, 1), 0)
+      if (wait !== undefined) await add(all, -1)
+      return wait
+    },
+    async right(who, { begun = false } = {}) {
+      const [pair, ...others] = buckets(who)
+      if (begun) await add(others, -1)
+      const count = await store.increment(pair.key, 0, pair.end)
       if (count <= 0) return
       // What was counted meanwhile stays counted; two right ones at once must not forgive twice.
-      const left = await store.increment(pair.key, -count, end)
-      if (left < 0) await store.increment(pair.key, Math.min(count, -left), end)
+      const left = await store.increment(pair.key, -count, pair.end)
+      if (left < 0) await store.increment(pair.key, Math.min(count, -left), pair.end)
     },
   }
 }

@@ -8,7 +8,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import type { Account } from '#kernel/records/account.ts'
-import { type Attempts, createAttempts } from './attempts.ts'
+import { type Attempts, createAttempts, unknownName } from './attempts.ts'
 import type { Attempt, Method, MethodType } from './method.ts'
 import type { Passwords } from './password.ts'
 
@@ -20,9 +20,6 @@ export const basic = {
     })
     .prefault({}),
 } satisfies MethodType
-
-/** Counters of names that nobody has must not differ by spelling either. */
-const unknownName = (login: string) => `name ${login.normalize('NFKC').trim().toLowerCase().slice(0, 255)}`
 
 /** Seconds to wait when too many passwords are being checked. */
 const BUSY = 3

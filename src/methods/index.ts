@@ -1,26 +1,43 @@
 /** The registry of local sign-in methods: one word a method (STYLE 1). */
 import type { z } from 'zod'
-import type { Accounts } from '#directory/records.ts'
+import type { Accounts, Credentials } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { basic, openBasic } from './basic.ts'
-import type { Method } from './method.ts'
+import type { Method, MethodType } from './method.ts'
+import { type OtpSettings, openOtp, otp } from './otp.ts'
 import { hashPassword, type Passwords, verifyPassword } from './password.ts'
 
+export interface MethodWorld {
+  readonly accounts: Accounts
+  readonly credentials: Credentials
+  readonly store: ArtifactStore
+  readonly clock: Clock
+  readonly passwords?: Passwords
+  /** HMAC key of recovery codes, 32 bytes that all nodes share. */
+  readonly recoveryKey: Uint8Array
+  /** How this provider is called in the apps of people, where the settings do not say. */
+  readonly issuer: string
+}
+
+interface Registered extends MethodType {
+  /** @param block the validated `methods.<id>` */
+  open(world: MethodWorld & { passwords: Passwords }, block: never): Method
+}
+
 /** One word a method. */
-const types = [{ ...basic, open: openBasic }] as const
+const types: readonly Registered[] = [
+  { ...basic, open: openBasic },
+  {
+    ...otp,
+    open: (world, { issuer = world.issuer, ...block }: OtpSettings) => openOtp({ ...world, issuer }, block),
+  },
+]
 
 /** Method id → schema of `methods.<id>`; the settings schema is made of these. */
 export const methodSettings: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
   types.map((type) => [type.id, type.settings]),
 )
-
-export interface MethodWorld {
-  readonly accounts: Accounts
-  readonly store: ArtifactStore
-  readonly clock: Clock
-  readonly passwords?: Passwords
-}
 
 /**
  * The enabled methods by their ids.
@@ -32,8 +49,10 @@ export const openMethods = (
 ): ReadonlyMap<string, Method> => {
   const passwords = world.passwords ?? { hashPassword, verifyPassword }
   return new Map(
-    types
-      .filter(({ id }) => settings[id]?.enabled !== false)
-      .map(({ id, open }): [string, Method] => [id, open({ ...world, passwords })]),
+    types.flatMap(({ id, open, settings: schema }): [string, Method][] => {
+      // A block that is left out means what its schema says.
+      const block = settings[id] ?? (schema.parse(undefined) as { readonly enabled?: boolean })
+      return block.enabled === false ? [] : [[id, open({ ...world, passwords }, block as never)]]
+    }),
   )
 }

@@ -64,7 +64,7 @@ test('without anything all defaults hold, and they are those of the contract', (
     subjects: { default: 'public', publicAttribute: 'id', pairwise: 'algorithmic' },
     authorizationParameters: ['preselectedExternalProvider'],
     resourceServers: [],
-    methods: { basic: { enabled: true } },
+    methods: { basic: { enabled: true }, otp: { enabled: false, enrolment: true } },
     logins: { default: ['basic'] },
     discovery: { page: true, emailFirst: false, preselectParameter: 'preselectedExternalProvider' },
     inbound: { enabled: true },
@@ -271,7 +271,7 @@ test('resources alone may refer to what is there already, and hold no settings',
       assert.deepEqual(error.message.split('\n'), [
         'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs)',
         'metrics: found a setting that is not built in this version, must be left out',
-        'acrs.0.steps.0.0: found "acme", which is no method or provider, must be one of basic',
+        'acrs.0.steps.0.0: found "acme", which is no method or provider, must be one of basic, otp',
       ])
       return true
     },

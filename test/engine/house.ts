@@ -108,7 +108,7 @@ interface Ending {
 }
 
 const parseSettings = (issuer: string, over: Record<string, unknown>): Settings =>
-  z.strictObject(settingsShape({ basic: z.strictObject({ enabled: z.boolean().default(true) }) })).parse({
+  z.strictObject(settingsShape({ basic: z.strictObject({ enabled: z.boolean().default(true) }).prefault({}) })).parse({
     issuer,
     keys: { algorithms: ['RS256', 'ES256'] },
     ...over,

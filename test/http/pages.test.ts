@@ -11,6 +11,13 @@ import { open } from './world.ts'
 /** What CONTRACT 11 promises of each page; `fields` also need their labels. */
 const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: string[]; also?: string[] } } = {
   login: { fields: ['username', 'password'], buttons: ['continue', 'cancel'] },
+  otp: { fields: ['code'], buttons: ['continue', 'cancel'], also: ['autocomplete="one-time-code"'] },
+  'otp-setup': {
+    fields: ['code'],
+    buttons: ['continue', 'cancel', 'keep'],
+    also: ['<code id="secret">JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP</code>', 'id="qr"'],
+  },
+  'otp-codes': { buttons: ['continue'], also: ['<code>1000-2345-6789</code>'] },
   choose: { fields: ['email'], buttons: ['continue', 'cancel'], also: ['data-provider="acme"', 'data-provider="uni"'] },
   identify: { fields: ['email'], buttons: ['continue', 'cancel'] },
   consent: { buttons: ['allow', 'deny'], also: ['name="scope"'] },

@@ -16,6 +16,23 @@ const common = { client, action: `${flow}/login`, cancel: `${flow}/cancel` }
 
 export const samples: { readonly [N in PageName]: Pages[N] } = {
   login: { ...common, method: 'basic', username: 'ada', choose: `${flow}/choose` },
+  otp: { ...common, action: `${flow}/otp`, account: 'ada', choose: `${flow}/choose` },
+  'otp-setup': {
+    ...common,
+    account: 'ada',
+    action: `${flow}/otp/setup`,
+    setup: {
+      secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP',
+      uri: 'otpauth://totp/id.example.org:ada?issuer=id.example.org&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP',
+      picture: logo,
+    },
+    keep: `${flow}/otp/keep`,
+  },
+  'otp-codes': {
+    client,
+    action: `${flow}/otp/codes`,
+    codes: Array.from({ length: 10 }, (_, index) => `${1000 + index}-2345-6789`),
+  },
   choose: {
     ...common,
     action: `${flow}/choose`,

@@ -236,11 +236,17 @@ describe('guessing', () => {
 
 describe('the registry', () => {
   test('offers what is enabled; the block may be left out', () => {
-    const world = { accounts: rooms.records.accounts, store: rooms.store, clock: rooms.clock }
+    const { records, store, clock } = rooms
+    const world = { ...records, store, clock, recoveryKey: Buffer.alloc(32), issuer: 'id.example.org' }
     const read = (block: unknown) => methodSettings.basic?.parse(block) as { enabled: boolean }
     assert.deepEqual(read(undefined), { enabled: true })
     assert.deepEqual([...openMethods({ basic: read({}) }, world).keys()], ['basic'])
     assert.deepEqual([...openMethods({ basic: read({ enabled: false }) }, world).keys()], [])
+    assert.deepEqual(
+      [...openMethods({ otp: methodSettings.otp?.parse({}) as { enabled: boolean } }, world).keys()],
+      ['basic', 'otp'],
+    )
+    assert.deepEqual(methodSettings.otp?.parse(undefined), { enabled: false, enrolment: true })
     assert.equal(methodSettings.basic?.safeParse({ enabled: true, minLength: 8 }).success, false)
   })
 })
