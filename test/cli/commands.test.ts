@@ -88,7 +88,7 @@ test('apply writes nothing of a file that has a mistake, and repeats no secret',
   assert.deepEqual(lines(told.err), [
     'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs)',
     'accounts.0.password: found a list, must be text',
-    'acrs.0.steps.0.0: found "acne", which is no method or provider, must be one of basic, acme; did you mean "acme"?',
+    'acrs.0.steps.0.0: found "acne", which is no method or provider, must be one of basic, otp, acme; did you mean "acme"?',
   ])
   assert.match((await shell.run(['export'])).out, /\{\}/)
   assert.equal((await shell.run(['apply', '/nowhere.yaml'])).code, 1)
