@@ -29,7 +29,8 @@ const visible = ({ passwordHash, createdAt, updatedAt, ...account }: Account) =>
   updatedAt: instant(updatedAt),
 })
 
-const find = async ({ records }: Opened, name: string): Promise<Account> => {
+/** By id, username or e-mail. Throws CliError. */
+export const findAccount = async ({ records }: Pick<Opened, 'records'>, name: string): Promise<Account> => {
   const account = (await records.accounts.get(name)) ?? (await records.accounts.byLogin(name))
   if (!account)
     throw new CliError(`There is no account ${name} (or several with this address): see \`gatehouse account list\`.`)
@@ -77,7 +78,7 @@ export const listAccounts = (shell: Shell, flags: Flags & { limit: number; after
 
 export const showAccount = (shell: Shell, name: string, flags: Flags): Promise<number> =>
   withStores(shell, flags.config, async (opened) => {
-    const account = await find(opened, name)
+    const account = await findAccount(opened, name)
     const links = await opened.records.links.ofAccount(account.id)
     show(shell.io, account, flags, { links: links.map(({ id }) => id) })
     return 0
@@ -115,7 +116,7 @@ export const createAccount = (shell: Shell, username: string, flags: CreateFlags
 
 export const changePassword = (shell: Shell, name: string, flags: PasswordFlags): Promise<number> =>
   withStores(shell, flags.config, async (opened) => {
-    const account = await find(opened, name)
+    const account = await findAccount(opened, name)
     const { password, generated } = await newPassword(shell.io, flags)
     const passwordHash = await hashPassword(password)
     const changed = await opened.records.accounts.update(account.id, (now) => ({ ...now, passwordHash }))
@@ -125,14 +126,14 @@ export const changePassword = (shell: Shell, name: string, flags: PasswordFlags)
 
 export const setDisabled = (shell: Shell, name: string, disabled: boolean, flags: Flags): Promise<number> =>
   withStores(shell, flags.config, async (opened) => {
-    const account = await find(opened, name)
+    const account = await findAccount(opened, name)
     show(shell.io, await opened.records.accounts.update(account.id, (now) => ({ ...now, disabled })), flags)
     return 0
   })
 
 export const removeAccount = (shell: Shell, name: string, flags: Flags): Promise<number> =>
   withStores(shell, flags.config, async (opened) => {
-    const { id, username } = await find(opened, name)
+    const { id, username } = await findAccount(opened, name)
     await opened.records.accounts.remove(id)
     if (flags.json) printJson(shell.io, { removed: { id, username } })
     else shell.io.out(`Removed ${username} (${id}).\n`)

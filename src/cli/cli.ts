@@ -15,6 +15,7 @@ import { printJson } from './print.ts'
 import { issueToken, listTokens, revokeToken } from './registration-tokens.ts'
 import { applyFile, exportResources } from './resources.ts'
 import { type Actions, CliError, type Env, type Io, type Shell } from './seams.ts'
+import { listDeliveries, listSessions, logoutAccount } from './sessions.ts'
 import { showTrace } from './trace.ts'
 
 export type { Actions, Env, Io, Opened } from './seams.ts'
@@ -64,6 +65,14 @@ const serverCommands = (root: Command, shell: Shell, done: Done) => {
   command(root, 'trace <reference>', 'what happened in one login').action(async (reference: string, flags) =>
     done(await showTrace(shell, reference, flags)),
   )
+}
+
+const deliveryCommands = (root: Command, shell: Shell, done: Done) => {
+  command(root, 'deliveries', 'what applications were told of ended sessions, the newest first')
+    .option('--client <id>', 'only this client')
+    .option('--account <account>', 'only of this account')
+    .option('--limit <count>', 'at most so many', positive, 100)
+    .action(async (flags) => done(await listDeliveries(shell, flags)))
 }
 
 const resourceCommands = (root: Command, shell: Shell, done: Done) => {
@@ -169,6 +178,12 @@ const accountCommands = (root: Command, shell: Shell, done: Done) => {
     command(account, `${word} <account>`, disabled ? 'refuse it everywhere' : 'let it sign in again').action(
       async (name: string, flags) => done(await setDisabled(shell, name, disabled, flags)),
     )
+  command(account, 'sessions <account>', 'where it is signed in').action(async (name: string, flags) =>
+    done(await listSessions(shell, name, flags)),
+  )
+  command(account, 'logout <account>', 'sign it out everywhere and tell its applications')
+    .option('--offline', 'also end what applications may keep while nobody is there (offline_access)')
+    .action(async (name: string, flags) => done(await logoutAccount(shell, name, flags)))
   command(account, 'remove <account>', 'remove it with its links and consents').action(async (name: string, flags) =>
     done(await removeAccount(shell, name, flags)),
   )
@@ -182,8 +197,16 @@ export const program = (shell: Shell, done: Done): Command => {
     .configureOutput({ writeOut: shell.io.out, writeErr: shell.io.err })
     .showSuggestionAfterError()
     .exitOverride()
-  for (const add of [serverCommands, resourceCommands, clientCommands, backupCommands, keyCommands, accountCommands])
-    add(root, shell, done)
+  const groups = [
+    serverCommands,
+    resourceCommands,
+    clientCommands,
+    backupCommands,
+    keyCommands,
+    accountCommands,
+    deliveryCommands,
+  ]
+  for (const add of groups) add(root, shell, done)
   return root
 }
 
