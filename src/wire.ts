@@ -8,7 +8,7 @@ import type { Graph } from '#artifacts/graph.ts'
 import type { Loaded } from '#config/load.ts'
 import { masterKeys } from '#config/master-key.ts'
 import { rateLimitOf } from '#config/rate-limit.ts'
-import type { Settings } from '#config/settings.ts'
+import { keyringOf, type Settings } from '#config/settings.ts'
 import { builtInMappings, defaultMappingName, openConnector } from '#connectors/index.ts'
 import type { Applying } from '#directory/apply.ts'
 import { startClientExpiry } from '#directory/expired-clients.ts'
@@ -134,7 +134,7 @@ export const openHouse = async (loaded: Loaded, world: World): Promise<House> =>
       sealer: keyring.directory,
       clock,
       overlay: resources,
-      keys: settings.keys,
+      keys: keyringOf(settings),
       hashPassword,
     })
     parts.add(() => records.close())

@@ -1,5 +1,6 @@
 /** `keys`: the signing keys of a directory, also while servers run on it: they notice through the bus. */
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { keyringOf } from '#config/settings.ts'
 import { stateAt } from '#directory/key-times.ts'
 import type { SigningKey } from '#directory/records.ts'
 import { systemClock } from '#kernel/clock.ts'
@@ -47,8 +48,9 @@ export const listKeys = (shell: Shell, flags: Flags): Promise<number> =>
 
 export const rotateKeys = (shell: Shell, flags: Flags & { alg?: string }): Promise<number> =>
   withStores(shell, flags.config, async ({ records }, { settings }) => {
-    if (flags.alg !== undefined && !settings.keys.algorithms.some((alg) => alg === flags.alg))
-      throw new CliError(`There is no key for ${flags.alg}: choose one of ${settings.keys.algorithms.join(', ')}.`)
+    const { algorithms } = keyringOf(settings)
+    if (flags.alg !== undefined && !algorithms.some((alg) => alg === flags.alg))
+      throw new CliError(`There is no key for ${flags.alg}: choose one of ${algorithms.join(', ')}.`)
     // The first set, where there is none: otherwise there is nothing to rotate.
     await records.keys.published()
     show(shell.io, await records.keys.rotate(flags.alg), flags)

@@ -80,12 +80,21 @@ const keys = z
       .min(1)
       .default([...signingAlgorithms])
       .meta({ help: 'There is a key of each.' }),
+    encryption: distinct(z.enum(['RSA-OAEP-256', 'ECDH-ES']))
+      .default(['RSA-OAEP-256', 'ECDH-ES'])
+      .meta({ help: 'There is a key of each that clients may encrypt request objects with.' }),
     default: z.enum(signingAlgorithms).default('RS256').meta({ help: 'For clients that name no algorithm.' }),
     rotateEvery: seconds('P90D', 'A key signs for so long.'),
     publishBefore: seconds('P2D', 'A key is published so long before it signs.'),
     keepAfter: seconds('P7D', 'A key verifies for so long after it last signed.'),
   })
   .prefault({})
+
+/** What the keyring keeps: keys that sign, and those that are encrypted to. */
+export const keyringOf = ({ keys, features }: Pick<Settings, 'keys' | 'features'>) => ({
+  ...keys,
+  algorithms: [...keys.algorithms, ...(features.encryption ? keys.encryption : [])],
+})
 
 const lifetimes = z
   .strictObject({
@@ -124,6 +133,7 @@ const features = z
       'Applications are told of a logout in frames of the browser (Front-Channel Logout 1.0).',
     ),
     backchannelLogout: flag(true, 'Applications are told of the end of a session directly (Back-Channel Logout 1.0).'),
+    requestUri: flag(true, 'Request objects that clients publish at registered addresses (OIDC Core 6.2).'),
     sessionManagement: flag(true, 'Applications may watch for the end of a session (Session Management 1.0).'),
   })
   .prefault({})

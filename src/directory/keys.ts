@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Clock } from '#kernel/clock.ts'
 import { Fault, isFault } from '#kernel/faults.ts'
 import { type Collection, type Ground, type KindOf, openCollection } from './collection.ts'
-import { generateSigningKey, type KeyAlgorithm, keyAlgorithms } from './generate.ts'
+import { generateKeyOf, type KeyAlgorithm, keyAlgorithms } from './generate.ts'
 import {
   type KeyRecord,
   type KeySettings,
@@ -52,7 +52,7 @@ const createGenerations = (collection: Collection<KeyRecord>, settings: KeySetti
     if (!isAlgorithm(alg)) throw new Fault('request.invalid', { reason: `no such algorithm: ${alg}` })
     const generation =
       Math.max(0, ...(await records()).filter((key) => key.alg === alg).map((key) => key.generation)) + 1
-    const jwk = await generateSigningKey(alg)
+    const jwk = await generateKeyOf(alg)
     try {
       await collection.create({ id: `${alg}:${generation}`, generation, kid: jwk.kid, alg, jwk, ...at })
       return at

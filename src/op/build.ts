@@ -57,7 +57,7 @@ const cookies = (issuer: string, keys: readonly string[]): Configuration['cookie
 
 /** The first of equal keys signs (ENGINE 9): the active ones come first. */
 const jwks = (keys: readonly SigningKey[]): { keys: JWK[] } => ({
-  keys: keys.map(({ jwk, kid, alg }) => ({ ...jwk, kid, alg, use: 'sig' }) as JWK),
+  keys: keys.map(({ jwk, kid, alg }) => ({ use: 'sig', ...jwk, kid, alg }) as JWK),
 })
 
 /** The session's absolute end bounds its idle time; both in seconds. */
@@ -151,6 +151,7 @@ export interface Ingredients {
   readonly loadExistingGrant: NonNullable<Configuration['loadExistingGrant']>
   readonly pairwise: (sector: string, accountId: string) => string
   readonly pages: Pages
+  readonly nonceSecret: Buffer
   readonly isAlive: FeatureParts['isAlive']
   readonly hooks: FeatureParts['hooks']
   readonly registrationPolicy: FeatureParts['registrationPolicy']

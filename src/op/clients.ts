@@ -14,6 +14,7 @@ const software = ['software_id', 'software_version', 'software_statement']
 export const extraMembers: readonly string[] = [
   ...Object.keys(clientExtras),
   'expires_at',
+  'request_uris',
   ...frontchannelMembers,
   ...software,
 ]

@@ -28,10 +28,14 @@ const ask = async (engine: Engine, path: string): Promise<unknown> => {
   return ctx.body
 }
 
-/** @returns by path below the issuer; throws when the engine cannot answer, which is the proof that an instance works */
-export const createDocuments = async (engine: Engine): Promise<Documents> => {
+/**
+ * @param known metadata that the engine does not have, or has otherwise
+ * @returns by path below the issuer; throws when the engine cannot answer, which is the proof that an instance works
+ */
+export const createDocuments = async (engine: Engine, known: Readonly<Record<string, unknown>>): Promise<Documents> => {
   const ready = async (path: string, type: string, caching: string): Promise<[string, Ready]> => {
-    const bytes = Buffer.from(JSON.stringify(await ask(engine, path)))
+    const body = await ask(engine, path)
+    const bytes = Buffer.from(JSON.stringify(path === '/jwks' ? body : { ...(body as object), ...known }))
     return [path, { type, bytes, caching, etag: `"${sha256(bytes).toString('base64url').slice(0, 22)}"` }]
   }
   const json = 'application/json; charset=utf-8'

@@ -29,6 +29,8 @@ export interface FeatureParts {
   readonly scopes: readonly string[]
   readonly pages: Pages
   readonly clock: Clock
+  /** 32 bytes. */
+  readonly nonceSecret: Buffer
   /** Whether an account exists and is not disabled. */
   readonly isAlive: (accountId: string) => Promise<boolean>
   readonly hooks: HookSeams
@@ -92,7 +94,8 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
     requestObjects: { enabled: features.jar },
     jwtResponseModes: { enabled: features.jarm },
     encryption: { enabled: features.encryption },
-    dPoP: { enabled: features.dpop || hardened },
+    // RFC 9449 8: offered to all, demanded where proofs made in advance must be worth nothing.
+    dPoP: { enabled: features.dpop || hardened, nonceSecret: given.nonceSecret, requireNonce: () => hardened },
     rpMetadataChoices: { enabled: true },
     registration: {
       enabled: settings.registration.enabled,

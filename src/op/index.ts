@@ -22,10 +22,12 @@ import { createInstance, type Instance, readSecrets, tryClients } from './instan
 import { createLogout, type Notify } from './logout.ts'
 import { createPages } from './pages.ts'
 import type { PassiveRequest } from './policy.ts'
+import { createPosted } from './posted.ts'
 import { createRefreshGrace } from './refresh.ts'
+import { createRequestUris } from './request-uri.ts'
 import { createServe } from './serve.ts'
 import { createSessionManagement } from './session-management.ts'
-import type { OpSettings } from './settings.ts'
+import { basePath, type OpSettings, takesRequestUris } from './settings.ts'
 import { createSwap, type Swap } from './swap.ts'
 
 export type { PassiveRequest } from './policy.ts'
@@ -102,6 +104,8 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
     if (ingredients.has(kind)) refresh()
   })
 
+  const clientOf = (id: string) => records.clients.get(id)
+
   return {
     cookieKeys: secrets.cookieKeys,
     engine,
@@ -110,6 +114,14 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
       settings,
       instance: current,
       grace,
+      posted: createPosted({
+        base: basePath(settings.issuer),
+        box: options.box,
+        isClient: async (id) => (await clientOf(id)) !== undefined,
+      }),
+      requestUris: takesRequestUris(settings)
+        ? createRequestUris({ ...options, issuer: settings.issuer, clientOf })
+        : undefined,
       syncState: watch.sync,
       logout: createLogout(settings, options.presentation.view),
       openRegistration: secrets.openRegistration,

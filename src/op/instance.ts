@@ -26,7 +26,7 @@ import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
 import type { RefreshGrace } from './refresh.ts'
 import { createRegistrationPolicy } from './registration.ts'
 import type { SessionManagement } from './session-management.ts'
-import { grantLifetime, type OpSettings } from './settings.ts'
+import { grantLifetime, type OpSettings, takesRequestUris } from './settings.ts'
 import { createReadStatement } from './software-statements.ts'
 import { createPairwise } from './subjects.ts'
 
@@ -43,6 +43,8 @@ export interface Secrets {
   readonly cookieKeys: readonly string[]
   readonly names: Names
   readonly pepper: Uint8Array
+  /** 32 bytes from which every node makes the same DPoP nonces. */
+  readonly nonces: Buffer
   readonly pairwise: (sector: string, accountId: string) => string
   /** Stands for an initial access token where registration is open to all; never leaves this process. */
   readonly openRegistration: string
@@ -50,10 +52,11 @@ export interface Secrets {
 
 export const readSecrets = async (settings: OpSettings, keys: Records['keys']): Promise<Secrets> => {
   const { pairwiseKey, pairwiseSalt } = settings.subjects
-  const [cookie, names, pepper, key, salt] = await Promise.all([
+  const [cookie, names, pepper, nonces, key, salt] = await Promise.all([
     keys.secret('cookies'),
     keys.secret('grant names'),
     keys.secret('user codes'),
+    keys.secret('dpop nonces'),
     pairwiseKey === undefined ? keys.secret('pairwise key') : Buffer.from(pairwiseKey),
     pairwiseSalt ?? keys.secret('pairwise salt').then((made) => made.toString('base64url')),
   ])
@@ -61,10 +64,14 @@ export const readSecrets = async (settings: OpSettings, keys: Records['keys']): 
     cookieKeys: [cookie.toString('base64url')],
     names: createNames(names),
     pepper,
+    nonces,
     pairwise: createPairwise(key, salt),
     openRegistration: randomToken(),
   }
 }
+
+const metadata = (settings: OpSettings): Record<string, unknown> =>
+  takesRequestUris(settings) ? { request_uri_parameter_supported: true, require_request_uri_registration: true } : {}
 
 export interface InstanceParts {
   readonly options: OpOptions
@@ -96,12 +103,14 @@ export const readIngredients = async ({
     providers: settings.inbound.enabled ? providers.filter(({ enabled }) => enabled) : [],
     acrs,
   })
+  const signing = keys.filter(({ jwk }) => jwk.use !== 'enc')
   return {
     keys,
+    signing,
     mappings,
     acrs: table,
     /** What client metadata may name. */
-    known: { scopes, acrs: table.values, algorithms: [...new Set(keys.map(({ alg }) => alg))] },
+    known: { scopes, acrs: table.values, algorithms: [...new Set(signing.map(({ alg }) => alg))] },
   }
 }
 
@@ -169,7 +178,7 @@ const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly Signin
 export const createInstance = async (parts: InstanceParts): Promise<Instance> => {
   const { options, secrets, pages } = parts
   const { settings, records, clock } = options
-  const { keys, mappings, acrs, known } = await readIngredients(options)
+  const { keys, signing, mappings, acrs, known } = await readIngredients(options)
   const adapters = createAdapters(parts, known)
   const hooks = createHookSeams(options.hooks ?? noHooks, records.accounts)
   const configuration = buildConfiguration({
@@ -204,14 +213,15 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     ),
     pairwise: secrets.pairwise,
     pages,
+    nonceSecret: secrets.nonces,
     fetch: options.fetch,
   })
-  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, keys, hooks))
+  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, signing, hooks))
   keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)
   patchClients(engine, settings, options.notify ?? (async () => undefined))
   parts.guardSecrets(engine)
-  return { engine, documents: await createDocuments(engine), kept: adapters.kept }
+  return { engine, documents: await createDocuments(engine, metadata(settings)), kept: adapters.kept }
 }
 
 /** How many clients a start is tried with; the rest is tried when it comes. */

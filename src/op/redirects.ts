@@ -106,6 +106,7 @@ export const createRegistrationFault =
       const wrong = fault(value)
       if (wrong) return wrong
       const url = new URL(value as string)
+      if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be a web address'
       if (!url.href.startsWith(own) && isPrivate(url.hostname, allowed)) return 'must not lead into a private network'
       return plainFault(url)
     }

@@ -2,29 +2,18 @@
 
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Ctx, Middleware, Next } from '#http/context.ts'
-import { readForm } from '#http/form.ts'
-import { seeOther } from '#http/route.ts'
 import { cookiesFor } from './build.ts'
 import { withoutOurs } from './clients.ts'
 import { serveDocument } from './documents.ts'
 import type { InitialAccess } from './initial-access.ts'
 import type { Instance } from './instance.ts'
+import type { Posted } from './posted.ts'
 import type { RefreshGrace } from './refresh.ts'
 import { entered } from './registration.ts'
-import { basePath, type OpSettings } from './settings.ts'
+import type { RequestUris } from './request-uri.ts'
+import type { OpSettings } from './settings.ts'
 
-/** Bytes of a POSTed authorization request: it has to fit into a URL afterwards. */
-const MOST_REQUEST = 14_000
 const RETRY_SECONDS = '5'
-
-/** OIDC Core 3.1.2.1 and RP-Initiated Logout 2 allow POST; the session cookie is Lax and comes only with a GET (DESIGN 3.9). */
-const bounces = new Set(['/authorize', '/session/end'])
-
-const bounce = async (ctx: Ctx, base: string): Promise<void> => {
-  const { params } = await readForm(ctx.req, ['resource'], MOST_REQUEST)
-  const query = [ctx.querystring, params.toString()].filter((part) => part !== '').join('&')
-  seeOther(ctx, `${base}${ctx.path}?${query}`)
-}
 
 /** Paths where the engine sets cookies through the outer context, which has other keys (ENGINE 10). */
 const usesCookies = (path: string): boolean => path.startsWith('/authorize') || path.startsWith('/session/')
@@ -36,14 +25,16 @@ export const createServe = (given: {
   readonly grace: RefreshGrace
   /** Runs the engine, and puts what it does not know around the end of a session. */
   readonly logout: (ctx: Ctx, engine: Instance['engine'], run: () => Promise<void>) => Promise<void>
+  readonly posted: Posted
+  /** Absent where request objects by reference are off. */
+  readonly requestUris: RequestUris | undefined
   /** After each answer: what the browser may know of its session. */
   readonly syncState: (ctx: Ctx) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
   readonly initialAccess: Pick<InitialAccess, 'giveBack'>
 }): Middleware => {
-  const { settings, instance, grace, openRegistration, initialAccess, syncState, logout } = given
-  const base = basePath(settings.issuer)
+  const { settings, instance, grace, openRegistration, initialAccess, syncState, logout, posted, requestUris } = given
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
   const isOpen = registration.enabled && registration.initialAccessToken === false
@@ -61,10 +52,12 @@ export const createServe = (given: {
     const { engine, documents } = instance()
     const document = ctx.method === 'GET' || ctx.method === 'HEAD' ? documents.get(ctx.path) : undefined
     if (document) return serveDocument(ctx, document)
-    if (ctx.method === 'POST' && bounces.has(ctx.path)) return bounce(ctx, base)
+    if (posted.isOne(ctx)) return posted.bounce(ctx)
     if (isOpen && ctx.method === 'POST' && ctx.path === '/register' && ctx.headers.authorization === undefined)
       ctx.req.headers.authorization = `Bearer ${openRegistration}`
     if (usesCookies(ctx.path)) {
+      await posted.restore(ctx)
+      if (ctx.path === '/authorize') await requestUris?.resolve(ctx)
       const { cookies } = engine.createContext(ctx.req, ctx.res)
       ctx.cookies = secure ? Object.assign(cookies, { secure }) : cookies
     }

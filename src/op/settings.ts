@@ -22,6 +22,10 @@ export type OpSettings = Pick<
 
 export const isHardened = (settings: Pick<OpSettings, 'security'>): boolean => settings.security === 'hardened'
 
+/** Request objects by reference need request objects; where every request is pushed there are none. */
+export const takesRequestUris = (settings: Pick<OpSettings, 'security' | 'features'>): boolean =>
+  settings.features.requestUri && settings.features.jar && !isHardened(settings)
+
 /** Path of the issuer without a trailing slash: the prefix of every address of ours. */
 export const basePath = (issuer: string): string => new URL(issuer).pathname.replace(/\/$/, '')
 

@@ -16,7 +16,7 @@ const until = async <T>(ask: () => Promise<T>, right: (answer: T) => boolean): P
 }
 
 test('keys that are rotated sign and verify in the running server, and clients that are applied are known', async (t) => {
-  const shell = await openShell(t, { keys: { algorithms: ['RS256'] } })
+  const shell = await openShell(t, { keys: { algorithms: ['RS256'], encryption: [] } })
   const server = await serve(t, shell, (await freePorts(1))[0] ?? 0)
   const jwks = async () => {
     const answer = await fetch(`${server.issuer}/jwks`)

@@ -41,7 +41,7 @@ export const openShell = async (t: TestContext, settings: Record<string, unknown
   }
   const config = await file('gatehouse.yaml', {
     stores: { artifacts: `sqlite:${folder}/artifacts.db`, directory: `sqlite:${folder}/directory.db` },
-    keys: { algorithms: ['ES256'], default: 'ES256' },
+    keys: { algorithms: ['ES256'], encryption: [], default: 'ES256' },
     ...settings,
   })
   const actions: Actions = {

@@ -27,6 +27,7 @@ test('without anything all defaults hold, and they are those of the contract', (
     masterKey: undefined,
     keys: {
       algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+      encryption: ['RSA-OAEP-256', 'ECDH-ES'],
       default: 'RS256',
       rotateEvery: 90 * 86_400,
       publishBefore: 2 * 86_400,
@@ -52,6 +53,7 @@ test('without anything all defaults hold, and they are those of the contract', (
       encryption: true,
       frontchannelLogout: true,
       backchannelLogout: true,
+      requestUri: true,
       sessionManagement: true,
     },
     registration: {

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { after, before } from 'node:test'
 import { z } from 'zod'
 import { createBox } from '#artifacts/box.ts'
-import { type Settings, settingsShape } from '#config/settings.ts'
+import { keyringOf, type Settings, settingsShape } from '#config/settings.ts'
 import { createRecords, noResources, type Resources } from '#directory/index.ts'
 import { openKeyring } from '#directory/keyring.ts'
 import type { Records } from '#directory/records.ts'
@@ -155,7 +155,7 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
     sealer: keyring.directory,
     clock,
     overlay: { ...noResources, accounts: people, ...given.resources },
-    keys: settings.keys,
+    keys: keyringOf(settings),
     hashPassword: async () => 'unused',
   })
   const sealer = keyring.artifacts

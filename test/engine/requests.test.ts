@@ -34,7 +34,7 @@ describe('authorization requests', () => {
     assert.equal(end.url.searchParams.get('state'), 'a b+c&d')
     const large = await visitor.ask('/authorize', {
       method: 'POST',
-      body: new URLSearchParams({ x: 'y'.repeat(20_000) }),
+      body: new URLSearchParams({ x: 'y'.repeat(60_000) }),
     })
     assert.equal(large.status, 413)
   })
