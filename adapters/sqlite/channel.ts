@@ -3,6 +3,7 @@
  * away the next one gathers: under load batches grow and transactions per operation fall by themselves.
  * A promise is settled after COMMIT, or with Fault `store.unavailable` within 2 s whatever the writer does.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import type { Fault } from '#kernel/faults.ts'
@@ -16,6 +17,9 @@ import type { SchemaName } from './schema.ts'
 const PATIENCE = 1900
 /** The writer rolls back what it gets to later than this: its caller is about to be told of a failure. */
 const DEADLINE = 1800
+/** ms before a writer that died gets a successor: at first, and at most while none will start. */
+const RESTART = 50
+const RESTART_MOST = 1000
 
 interface Ticket {
   readonly resolve: (result: unknown) => void
@@ -51,51 +55,68 @@ export interface World {
   readonly sweepMs?: number
 }
 
+interface Writer {
+  readonly worker: Worker
+  readonly control: SharedArrayBuffer
+}
+
+/** Starts the writer of a prepared file. Throws Fault `store.unavailable`. */
+const startWriter = async (path: string, schema: SchemaName, world: World): Promise<Writer> => {
+  const control = new SharedArrayBuffer(16)
+  const skew = world.clock.now() - systemClock.now()
+  const workerData: WriterData = { path, schema, skew, sweepMs: world.sweepMs ?? 5000, control }
+  const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData })
+  const started = Promise.withResolvers<void>()
+  const refuse = (cause?: unknown) => started.reject(unavailable(path, 'the writer could not start', cause))
+  worker.once('message', () => started.resolve())
+  worker.once('error', refuse)
+  worker.once('exit', refuse)
+  await started.promise
+  worker.off('error', refuse)
+  worker.off('exit', refuse)
+  return { worker, control }
+}
+
 export class Channel {
   readonly #path: string
-  readonly #clock: Clock
-  readonly #log: Log
-  readonly #worker: Worker
-  readonly #control: Int32Array
+  readonly #schema: SchemaName
+  readonly #world: World
+  #worker: Worker
+  #control: Int32Array
   #gathering = new Batch(0)
   #spare: Batch | undefined = new Batch(1)
   #away: Batch | undefined
   #scheduled = false
   #broken: Fault | undefined
+  #closed = false
   #ended: Promise<void>
   #transactions = 0
 
-  private constructor(path: string, worker: Worker, control: SharedArrayBuffer, { clock, log }: World) {
+  private constructor(path: string, schema: SchemaName, world: World, { worker, control }: Writer) {
     this.#path = path
-    this.#clock = clock
-    this.#log = log
+    this.#schema = schema
+    this.#world = world
     this.#worker = worker
     this.#control = new Int32Array(control)
-    worker.on('message', (report: Report) => this.#settle(report))
-    worker.on('error', (error) => this.#break('the writer failed', error))
-    this.#ended = new Promise((resolve) => {
-      worker.on('exit', () => {
-        this.#break('the writer has ended')
-        resolve()
-      })
-    })
-    worker.unref()
+    this.#ended = this.#listen(worker)
   }
 
   /** Starts the writer of a prepared file. Throws Fault `store.unavailable`. */
   static async open(path: string, schema: SchemaName, world: World): Promise<Channel> {
-    const control = new SharedArrayBuffer(16)
-    const skew = world.clock.now() - systemClock.now()
-    const workerData: WriterData = { path, schema, skew, sweepMs: world.sweepMs ?? 5000, control }
-    const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData })
-    const started = Promise.withResolvers<void>()
-    const refuse = (cause?: unknown) => started.reject(unavailable(path, 'the writer could not start', cause))
-    worker.once('message', () => started.resolve())
-    worker.once('error', refuse)
-    worker.once('exit', () => refuse())
-    await started.promise
-    worker.off('error', refuse)
-    return new Channel(path, worker, control, world)
+    return new Channel(path, schema, world, await startWriter(path, schema, world))
+  }
+
+  /** Resolves when the writer has ended. */
+  #listen(worker: Worker): Promise<void> {
+    worker.on('message', (report: Report) => this.#settle(report))
+    worker.on('error', (error) => this.#break(worker, 'the writer failed', error))
+    worker.unref()
+    return new Promise((resolve) => {
+      worker.on('exit', () => {
+        this.#break(worker, 'the writer has ended')
+        resolve()
+      })
+    })
   }
 
   /** How many transactions were committed: the measure of grouping. */
@@ -128,6 +149,7 @@ export class Channel {
 
   /** Waits for what is under way, ends the writer. */
   async close(): Promise<void> {
+    this.#closed = true
     if (!this.#broken) {
       this.#broken = unavailable(this.#path, 'the store is closed')
       this.#begin(NOTHING)
@@ -162,7 +184,7 @@ export class Channel {
     this.#away = batch
     this.#gathering = this.#spare
     this.#spare = undefined
-    const { used, memory } = batch.outbox.seal(this.#clock.now(), batch.deadline - performance.now())
+    const { used, memory } = batch.outbox.seal(this.#world.clock.now(), batch.deadline - performance.now())
     if (memory) this.#worker.postMessage({ memory } satisfies Memory)
     this.#order(batch.slot, used, memory !== undefined)
   }
@@ -199,11 +221,35 @@ export class Channel {
     if (batch === this.#gathering) batch.outbox.reset()
   }
 
-  #break(reason: string, cause?: unknown): void {
-    if (this.#broken) return
+  /** What waits is refused, its outcome unknown; so is what comes until another writer has started. */
+  #break(worker: Worker, reason: string, cause?: unknown): void {
+    if (this.#broken || worker !== this.#worker) return
     this.#broken = unavailable(this.#path, reason, cause)
-    this.#log.error('store.writer-failed', { path: this.#path, error: this.#broken })
+    this.#world.log.error('store.writer-failed', { path: this.#path, error: this.#broken })
     this.#away?.reject(this.#broken)
     this.#gathering.reject(this.#broken)
+    void this.#restart()
+  }
+
+  async #restart(): Promise<void> {
+    for (let pause = RESTART; !this.#closed; pause = Math.min(pause * 2, RESTART_MOST)) {
+      await delay(pause, undefined, { ref: false })
+      if (this.#closed) return
+      const writer = await startWriter(this.#path, this.#schema, this.#world).catch(() => undefined)
+      if (writer) return this.#adopt(writer)
+    }
+  }
+
+  /** Batches and their memories are new as well: this writer has seen none of them. */
+  #adopt({ worker, control }: Writer): void {
+    if (this.#closed) return void worker.terminate()
+    this.#worker = worker
+    this.#control = new Int32Array(control)
+    this.#gathering = new Batch(0)
+    this.#spare = new Batch(1)
+    this.#away = undefined
+    this.#ended = this.#listen(worker)
+    this.#broken = undefined
+    this.#world.log.info('store.writer-restarted', { path: this.#path })
   }
 }

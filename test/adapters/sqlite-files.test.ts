@@ -1,18 +1,20 @@
 /** The embedded store's files: versions, permissions, damage, and a database that does not answer. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { prepareFile } from '#adapters/sqlite/open.ts'
 import { artifactSchema } from '#adapters/sqlite/schema.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
+import type { ArtifactStore } from '#kernel/ports.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
 import { body, folder, key, message, newPath, start, store, unavailable, world } from './sqlite-world.ts'
 
@@ -133,7 +135,56 @@ describe('sqlite: files and versions', () => {
   })
 })
 
+/** Waits, at most 5 s, until a store takes what is written. */
+const usable = async (own: ArtifactStore): Promise<boolean> => {
+  for (const end = performance.now() + 5000; performance.now() < end; await delay(20)) {
+    const ready = await own.ready().then(
+      () => true,
+      () => false,
+    )
+    if (ready) return true
+  }
+  return false
+}
+
+const run = (program: string, ...args: string[]): boolean => spawnSync(program, args, { stdio: 'ignore' }).status === 0
+/** A small file system of its own; only root may. */
+const canMount = (() => {
+  const place = join(folder, 'probe')
+  mkdirSync(place)
+  return run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', place) && run('umount', place)
+})()
+
 describe('sqlite: trouble while running', () => {
+  test('a disk that is full or read-only for a while: refused, readable, usable afterwards', {
+    skip: canMount ? false : 'may not mount a file system',
+  }, async (t) => {
+    const place = join(folder, randomId())
+    mkdirSync(place)
+    assert.ok(run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'none', place))
+    t.after(() => run('umount', '-l', place))
+    const own = await store(t, join(place, 'x.sqlite'))
+    await own.put('Session', { key, body })
+    writeFileSync(join(place, 'ballast'), Buffer.alloc(1_000_000))
+    let reason: unknown
+    for (let n = 0; n < 100 && reason === undefined; n++)
+      await own.put('Session', { key: sha256(`row ${n}`), body: Buffer.alloc(100_000, 1) }).catch((error) => {
+        reason = error
+      })
+    assert.ok(unavailable(/disk is full/)(reason), String(reason))
+    assert.ok(await own.get('Session', 'key', key))
+    rmSync(join(place, 'ballast'))
+    assert.ok(await usable(own))
+    assert.equal(await own.put('Session', { key: sha256('after'), body: Buffer.alloc(100_000, 1) }), 'stored')
+
+    // What is open for writing cannot be made read-only: the next start is asked.
+    await own.close()
+    assert.ok(run('mount', '-o', 'remount,ro', place))
+    await assert.rejects(store(t, join(place, 'x.sqlite')), unavailable(/read-only/))
+    assert.ok(run('mount', '-o', 'remount,rw', place))
+    assert.ok(await (await store(t, join(place, 'x.sqlite'))).get('Session', 'key', sha256('after')))
+  })
+
   test('a locked file: refused within 2 s, readable meanwhile, usable afterwards', async (t) => {
     const path = newPath()
     const own = await store(t, path)
@@ -191,7 +242,7 @@ describe('sqlite: trouble while running', () => {
     assert.ok(readable)
   })
 
-  test('a writer that dies: what waits and what follows is refused at once', async (t) => {
+  test('a writer that dies: what waits is refused at once, and another one takes over', async (t) => {
     const born: Worker[] = []
     const note = (event: unknown) => void born.push((event as { worker: Worker }).worker)
     diagnostics.subscribe('worker_threads', note)
@@ -213,8 +264,15 @@ describe('sqlite: trouble while running', () => {
     await ended
     await Promise.all(refused)
     await assert.rejects(own.put('Session', { key, body }), unavailable(/writer/))
-    await assert.rejects(own.ready(), unavailable(/writer/))
     assert.ok(await own.get('Session', 'key', key))
+    assert.ok(await usable(own))
+    assert.equal(born.length, 2)
+    assert.equal(await own.put('Session', { key: sha256('after'), body: Buffer.alloc(200_000, 1) }), 'stored')
+    assert.equal((await own.get('Session', 'key', sha256('after')))?.body.length, 200_000)
+    // The second one may die as well.
+    await born[1]?.terminate()
+    assert.ok(await usable(own))
     await own.close()
+    await assert.rejects(own.put('Session', { key, body }), unavailable(/closed/))
   })
 })

@@ -81,6 +81,8 @@ export interface Server {
   log(): string
   /** SIGTERM; answers the exit code. */
   stop(): Promise<number | null>
+  /** SIGKILL; answers when it is gone. */
+  kill(): Promise<void>
 }
 
 /** `serve` as the executable, on a free port; killed with the test. */
@@ -108,6 +110,11 @@ export const serve = async (t: TestContext, shell: Shell, port: number): Promise
       child.kill('SIGTERM')
       await ended
       return child.exitCode
+    },
+    async kill() {
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
+      await ended
     },
   }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { answerOf, browser, codeOf, pkce, post, signIn } from '#test/attacks/house.ts'
 import { type OwnServer, startOwn } from '#test/attacks/own-server.ts'
@@ -142,7 +143,7 @@ describe('the artifact store cannot write', () => {
 })
 
 describe('the writer dies', () => {
-  test('503 with Retry-After for whatever it was needed for, /readyz says so, /healthz does not, the end is clean', async () => {
+  test('503 with Retry-After for whatever it was needed for, /readyz says so, /healthz does not; all goes on with the next one', async () => {
     const workers: Worker[] = []
     const see = (worker: Worker) => void workers.push(worker)
     process.on('worker', see)
@@ -151,6 +152,9 @@ describe('the writer dies', () => {
     assert.equal(workers.length, 2, 'one writer a file')
     const given = await prepared(server)
     assert.deepEqual(await health(server), [200, 200], 'control')
+    // Its successors die as well, for a while.
+    const kill = (worker: Worker) => void worker.terminate()
+    process.on('worker', kill)
     for (const worker of workers) await worker.terminate()
 
     for (const { name, run } of writes(server, given)) unavailable(await run(), name)
@@ -167,7 +171,13 @@ describe('the writer dies', () => {
     assert.ok([400, 503].includes(arrived.status))
     assert.deepEqual(await health(server), [200, 503])
     assert.doesNotMatch(server.text.join('\n'), /"status":500/)
-    await server.close().catch(() => undefined)
+
+    process.off('worker', kill)
+    for (const end = performance.now() + 10_000; (await health(server))[1] !== 200; await delay(50))
+      assert.ok(performance.now() < end, 'ready again')
+    const [credentials, code, refresh] = writes(server, given)
+    for (const one of [credentials, code, refresh]) assert.equal((await one?.run())?.status, 200, one?.name)
+    await server.close()
   })
 })
 
