@@ -13,7 +13,7 @@ const topLevel = [
   'tokenProxyClients',
   'endpoints',
 ]
-const features = ['webfinger', 'deviceFlow', 'ciba', 'rar', 'tokenExchange', 'mtls', 'clientIdMetadata']
+const features = ['deviceFlow', 'ciba', 'rar', 'tokenExchange', 'mtls', 'clientIdMetadata']
 const methods = ['basic_lock', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
 const protocols = ['oauth2', 'oauth1', 'saml', 'passport']
 

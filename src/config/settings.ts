@@ -133,6 +133,7 @@ const features = z
       'Applications are told of a logout in frames of the browser (Front-Channel Logout 1.0).',
     ),
     backchannelLogout: flag(true, 'Applications are told of the end of a session directly (Back-Channel Logout 1.0).'),
+    webfinger: flag(true, 'WebFinger tells that we are the provider of every account at our host (RFC 7033).'),
     requestUri: flag(true, 'Request objects that clients publish at registered addresses (OIDC Core 6.2).'),
     sessionManagement: flag(true, 'Applications may watch for the end of a session (Session Management 1.0).'),
   })

@@ -20,6 +20,7 @@ import type { TrustProxy } from './proxies.ts'
 import { createRouter, type Route } from './route.ts'
 import { type Assets, createAssets, isAsset } from './static.ts'
 import { createView, type View } from './view.ts'
+import { plainPath } from './well-known.ts'
 
 /** What rooms need to show pages. */
 export interface Presentation {
@@ -127,6 +128,8 @@ export const createApp = (options: AppOptions): App => {
   }
 
   const dispatch = async (ctx: Ctx) => {
+    const path = plainPath(ctx.path, base)
+    if (path !== ctx.path) ctx.path = path
     guard.admit(ctx)
     if (limit && !isFree(ctx.path.startsWith(base) ? ctx.path.slice(base.length) : ctx.path)) await limit(ctx.ip)
     if (ctx.state.host !== undefined && ctx.state.host !== issuer.host) {

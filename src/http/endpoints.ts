@@ -27,6 +27,7 @@ const browser = (path: string, methods: readonly string[], below?: readonly stri
 export const endpoints: readonly Endpoint[] = [
   machine('/.well-known/openid-configuration', ['GET', 'HEAD']),
   machine('/.well-known/oauth-authorization-server', ['GET', 'HEAD']),
+  machine('/.well-known/webfinger', ['GET', 'HEAD']),
   machine('/jwks', ['GET', 'HEAD']),
   machine('/token', ['POST']),
   machine('/userinfo', ['GET', 'HEAD', 'POST']),

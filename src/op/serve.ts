@@ -12,6 +12,7 @@ import type { RefreshGrace } from './refresh.ts'
 import { entered } from './registration.ts'
 import type { RequestUris } from './request-uri.ts'
 import type { OpSettings } from './settings.ts'
+import { createWebfinger, WEBFINGER } from './webfinger.ts'
 
 const RETRY_SECONDS = '5'
 
@@ -37,6 +38,7 @@ export const createServe = (given: {
   const { settings, instance, grace, openRegistration, initialAccess, syncState, logout, posted, requestUris } = given
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
+  const webfinger = settings.features.webfinger ? createWebfinger(settings.issuer) : undefined
   const isOpen = registration.enabled && registration.initialAccessToken === false
 
   const settle = async (ctx: Ctx): Promise<void> => {
@@ -52,6 +54,7 @@ export const createServe = (given: {
     const { engine, documents } = instance()
     const document = ctx.method === 'GET' || ctx.method === 'HEAD' ? documents.get(ctx.path) : undefined
     if (document) return serveDocument(ctx, document)
+    if (webfinger && ctx.path === WEBFINGER) return webfinger(ctx)
     if (posted.isOne(ctx)) return posted.bounce(ctx)
     if (isOpen && ctx.method === 'POST' && ctx.path === '/register' && ctx.headers.authorization === undefined)
       ctx.req.headers.authorization = `Bearer ${openRegistration}`

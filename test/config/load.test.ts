@@ -53,6 +53,7 @@ test('without anything all defaults hold, and they are those of the contract', (
       encryption: true,
       frontchannelLogout: true,
       backchannelLogout: true,
+      webfinger: true,
       requestUri: true,
       sessionManagement: true,
     },

@@ -91,6 +91,8 @@ export interface HouseOptions {
   /** Stands between the engine and the store. */
   readonly wrap?: (store: ArtifactStore) => ArtifactStore
   readonly options?: Partial<OpOptions>
+  /** Of the issuer: begins with a slash, ends without one. */
+  readonly path?: string
 }
 
 /** A store that does some things differently. */
@@ -138,7 +140,7 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
   const { server, port } = await reserve()
   // A house that does not open must not keep the test's process alive.
   server.unref()
-  const issuer = `http://localhost:${port}`
+  const issuer = `http://localhost:${port}${given.path ?? ''}`
   const settings = parseSettings(issuer, given.settings ?? {})
   const clock = systemClock
   const lines: House['lines'] = []
