@@ -10,7 +10,9 @@ import { changePassword, createAccount, listAccounts, removeAccount, setDisabled
 import { backUp, restoreFile } from './backup/commands.ts'
 import { listClients, removeClient, setClientDisabled, summariseClient } from './clients.ts'
 import { configurationFile, load } from './configuration.ts'
+import { listAccountGrants, listClientGrants, revokeAccountGrants, revokeClientGrants } from './grants.ts'
 import { exportKeys, listKeys, retireKey, rotateKeys } from './keys.ts'
+import { resetOtp, showOtp } from './one-time-codes.ts'
 import { printJson } from './print.ts'
 import { issueToken, listTokens, revokeToken } from './registration-tokens.ts'
 import { applyFile, exportResources } from './resources.ts'
@@ -101,6 +103,14 @@ const clientCommands = (root: Command, shell: Shell, done: Done) => {
     command(client, `${word} <id>`, disabled ? 'refuse it everywhere, its tokens too' : 'let it in again').action(
       async (id: string, flags) => done(await setClientDisabled(shell, id, disabled, flags)),
     )
+  command(client, 'grants <id>', 'who allowed what to it').action(async (id: string, flags) =>
+    done(await listClientGrants(shell, id, flags)),
+  )
+  command(
+    client,
+    'revoke <id>',
+    'take that back from everybody: nothing is agreed to any more, tokens are dead',
+  ).action(async (id: string, flags) => done(await revokeClientGrants(shell, id, flags)))
   command(client, 'remove <id>', 'remove it, and what people allowed to it').action(async (id: string, flags) =>
     done(await removeClient(shell, id, flags)),
   )
@@ -184,6 +194,24 @@ const accountCommands = (root: Command, shell: Shell, done: Done) => {
   command(account, 'logout <account>', 'sign it out everywhere and tell its applications')
     .option('--offline', 'also end what applications may keep while nobody is there (offline_access)')
     .action(async (name: string, flags) => done(await logoutAccount(shell, name, flags)))
+  command(account, 'grants <account>', 'what it allowed to which clients').action(async (name: string, flags) =>
+    done(await listAccountGrants(shell, name, flags)),
+  )
+  command(
+    account,
+    'revoke <account> [client]',
+    'take that back: nothing is agreed to any more, tokens are dead at once',
+  )
+    .option('--all', 'from every client')
+    .action(async (name: string, client: string | undefined, flags) =>
+      done(await revokeAccountGrants(shell, name, client, flags)),
+    )
+  command(account, 'otp <account>', 'whether it has one-time codes').action(async (name: string, flags) =>
+    done(await showOtp(shell, name, flags)),
+  )
+  command(account, 'otp-reset <account>', 'take its one-time codes away, for who lost them').action(
+    async (name: string, flags) => done(await resetOtp(shell, name, flags)),
+  )
   command(account, 'remove <account>', 'remove it with its links and consents').action(async (name: string, flags) =>
     done(await removeAccount(shell, name, flags)),
   )

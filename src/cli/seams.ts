@@ -1,6 +1,5 @@
 /** What the command line is given by the process edge: where to write, how to start and how to open. Read this first. */
 import type { Box } from '#artifacts/box.ts'
-
 import type { Graph } from '#artifacts/graph.ts'
 import type { Loaded } from '#config/load.ts'
 import type { Applying } from '#directory/apply.ts'
@@ -8,6 +7,7 @@ import type { Records } from '#directory/records.ts'
 import type { ArtifactStore, Directory } from '#kernel/ports.ts'
 import type { Deliveries } from '#sessions/deliveries.ts'
 import type { Sessions } from '#sessions/ending.ts'
+import type { Audit } from '#trace/audit.ts'
 import type { Trace } from '#trace/trace.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -29,7 +29,8 @@ export interface Opened {
   readonly box: Box
   readonly sessions: Sessions
   readonly deliveries: Pick<Deliveries, 'receipts'>
-  readonly graph: Pick<Graph, 'ofAccount'>
+  readonly graph: Pick<Graph, 'ofAccount' | 'grants'>
+  readonly audit: Audit
   close(): Promise<void>
 }
 

@@ -9,6 +9,9 @@ import type { Consents } from './records.ts'
 const union = (a: readonly string[], b: readonly string[]): string[] => [...new Set([...a, ...b])]
 const without = (a: readonly string[], b: readonly string[]): string[] => a.filter((item) => !b.includes(item))
 
+/** As many as one list holds. */
+const MOST = 10_000
+
 interface Given {
   readonly scopes: string[]
   readonly claims: string[]
@@ -55,6 +58,8 @@ export const createConsents = (collection: Collection<Consent>, clock: Clock): C
   }
 
   return {
+    ofAccount: async (accountId) => (await collection.find('account', accountId, MOST)).map(({ value }) => value),
+    ofClient: async (clientId) => (await collection.find('client', clientId, MOST)).map(({ value }) => value),
     get: async (accountId, clientId) => (await collection.get(consentId(accountId, clientId)))?.value,
     remember: (accountId, clientId, given) => change(accountId, clientId, (now) => add(now, given, clock.now())),
     async forget(accountId, clientId) {

@@ -58,6 +58,9 @@ export interface Links {
 }
 
 export interface Consents {
+  /** Those that were taken back leave an empty record. At most 10,000. */
+  ofAccount(accountId: string): Promise<Consent[]>
+  ofClient(clientId: string): Promise<Consent[]>
   get(accountId: string, clientId: string): Promise<Consent | undefined>
   /** Adds to what was allowed before; a scope allowed now is no longer rejected. */
   remember(

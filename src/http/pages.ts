@@ -91,7 +91,14 @@ export interface Pages {
     account: { name: string }
     action: string
     cancel: string
-    scopes: readonly { name: string; displayName: string; description?: string; required: boolean }[]
+    /** `declined`: the person said no to it before. */
+    scopes: readonly {
+      name: string
+      displayName: string
+      description?: string
+      required: boolean
+      declined?: boolean
+    }[]
     claims: readonly { name: string; displayName: string }[]
     offline: boolean
   }

@@ -18,11 +18,8 @@ const missingScopes = ({ interaction: { prompt } }: Login): string[] => {
 
 /** What the page asks: scopes that are new, or all of the request when the relying party demands to ask again. */
 const askedScopes = (login: Login): string[] => {
-  const missing = missingScopes(login)
-  if (missing.length > 0) return missing
-  return typeof login.interaction.params.scope === 'string'
-    ? login.interaction.params.scope.split(' ').filter(Boolean)
-    : []
+  const again = words(login.interaction.prompt.details.requestedScopes)
+  return again.length > 0 ? again : missingScopes(login)
 }
 
 export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Login): Promise<void> => {
@@ -31,6 +28,8 @@ export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Logi
   const accountId = interaction.session?.accountId
   const account = accountId === undefined ? undefined : await world.records.accounts.get(accountId)
   const scopes = askedScopes(login)
+  const before = accountId === undefined ? undefined : await world.records.consents.get(accountId, interaction.clientId)
+  const declined = new Set(before?.rejectedScopes)
   const t = textsFor(ctx, world.messages)
   world.view(ctx, 'consent', {
     client: card,
@@ -39,7 +38,7 @@ export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Logi
     cancel: `${base}/cancel`,
     scopes: scopes
       .filter((name) => name !== 'offline_access')
-      .map((name) => ({ name, ...scopeTexts(t, name), required: name === 'openid' })),
+      .map((name) => ({ name, ...scopeTexts(t, name), required: name === 'openid', declined: declined.has(name) })),
     claims: words(interaction.prompt.details.missingOIDCClaims).map((name) => ({
       name,
       displayName: claimText(t, name),

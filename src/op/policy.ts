@@ -98,10 +98,24 @@ const passiveCheck = ({ passive }: PolicyOptions) =>
     return false
   })
 
-/** A trusted client's users are not asked, even when it asks to ask. */
+/** Every scope that a request asks for and that there is, those of resources included. */
+const requestedScopes = ({ oidc }: KoaContextWithOIDC): string[] => {
+  const ofResources = Object.values(oidc.resourceServers ?? {}).flatMap(({ scopes }) => [...scopes])
+  const asked = ofResources.filter((scope) => oidc.requestParamScopes.has(scope))
+  return [...new Set([...oidc.requestParamOIDCScopes, ...asked])]
+}
+
+/** A trusted client's users are not asked, even when it asks to ask. Where it asks to, everything is asked again. */
 const consentCheck = () =>
-  new Check('consent_prompt', 'consent prompt was not resolved', 'consent_required', (ctx) =>
-    Boolean(ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent')),
+  new Check(
+    'consent_prompt',
+    'consent prompt was not resolved',
+    'consent_required',
+    (ctx) =>
+      Boolean(
+        ctx.oidc.client?.trusted !== true && ctx.oidc.prompts.has('consent') && ctx.oidc.promptPending('consent'),
+      ),
+    (ctx) => ({ requestedScopes: requestedScopes(ctx) }),
   )
 
 /** The `sub` of a token whose signature the engine checked when the request arrived. */

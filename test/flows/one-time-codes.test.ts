@@ -5,13 +5,14 @@ import { Secret, TOTP } from 'otpauth'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { find } from '#test/world/html.ts'
 import { answerOf, askTokens, codeOf } from '../attacks/house.ts'
+import { command } from './command.ts'
 import { APP, alice, asAlice, authorizationUrl, claimsOf, client, type Gatehouse, startGatehouse } from './world.ts'
 
 const GOLD = 'urn:example:gold'
 const essential = (...values: string[]) => ({
   claims: JSON.stringify({ id_token: { acr: { essential: true, values } } }),
 })
-const people = ['bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi'].map((username) => ({
+const people = ['bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy'].map((username) => ({
   username,
   password: `${username}-password-1`,
 }))
@@ -189,6 +190,28 @@ describe('one-time codes', () => {
     assert.equal((await idToken(await browser.submit(again, '#continue'))).acr, GOLD)
     const stale = await browser.submit(setup, '#continue', { code: shown(secretOn(setup)) })
     assert.equal(idOf(stale), 'page-error')
+  })
+
+  test('lost altogether: an administrator looks, takes them away, and the person sets up new ones', async () => {
+    const { secret } = await enrol(fresh(), 'ivan')
+    const status = JSON.parse((await command(op, 'account', 'otp', 'ivan', '--json')).text) as Record<string, unknown>
+    assert.equal(status.recoveryCodes, 10)
+    assert.doesNotMatch(JSON.stringify(status), new RegExp(secret))
+    assert.match((await command(op, 'account', 'otp-reset', 'ivan')).text, /^ivan can set up/)
+    assert.match((await command(op, 'account', 'otp', 'ivan')).text, /^enrolled: false$/m)
+    assert.match((await command(op, 'account', 'otp-reset', 'ivan')).text, /^ivan has no/)
+    const again = await enrol(fresh(), 'ivan')
+    assert.notEqual(again.secret, secret)
+  })
+
+  test('a session of long ago does not set up anything by itself: the password comes first', async () => {
+    const browser = fresh()
+    await browser.submit(await browser.open(ask({ acr_values: 'basic' })), '#continue', passwordOf('judy'))
+    pass(700)
+    const page = await browser.open(ask({ acr_values: GOLD }))
+    assert.equal(idOf(page), 'page-login', page.body)
+    const setup = await browser.submit(page, '#continue', passwordOf('judy'))
+    assert.equal(idOf(setup), 'page-otp-setup')
   })
 
   test('without JavaScript and in German', async () => {
