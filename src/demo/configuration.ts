@@ -70,6 +70,8 @@ export const RESPONSE_TYPES = [
 export const CALLBACK = '/callback'
 export const LOGGED_OUT = '/logged-out'
 export const LOGO = '/logo.svg'
+export const BACKCHANNEL = '/backchannel-logout'
+export const FRONTCHANNEL = '/frontchannel-logout'
 
 /**
  * The metadata that the relying party is registered with, by the demo or by itself.
@@ -83,6 +85,10 @@ export const relyingPartyMetadata = (url: string) => ({
   application_type: 'native',
   redirect_uris: [`${url}${CALLBACK}`],
   post_logout_redirect_uris: [`${url}${LOGGED_OUT}`],
+  backchannel_logout_uri: `${url}${BACKCHANNEL}`,
+  backchannel_logout_session_required: true,
+  frontchannel_logout_uri: `${url}${FRONTCHANNEL}`,
+  frontchannel_logout_session_required: true,
   response_types: [...RESPONSE_TYPES],
   grant_types: ['authorization_code', 'implicit', 'refresh_token', 'client_credentials'],
   token_endpoint_auth_method: 'client_secret_basic',

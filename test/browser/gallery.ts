@@ -164,6 +164,14 @@ const party: readonly Stop[] = [
     },
   },
   {
+    name: 'session',
+    open: async (page, demo) => {
+      await signInAlice(page, demo)
+      await page.goto(`${demo.party}/session`)
+      await page.waitForSelector('#session-status[data-status=unchanged]')
+    },
+  },
+  {
     name: 'provider',
     open: async (page, demo) => {
       await page.goto(`${demo.party}/provider`)

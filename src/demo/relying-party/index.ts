@@ -16,6 +16,7 @@ import { randomToken } from '#kernel/random.ts'
 import { CALLBACK, type DemoPerson, type RelyingPartyClient } from '../configuration.ts'
 import { createSend } from './calls.ts'
 import type { Desk } from './login.ts'
+import { createLogoutDesk } from './logout.ts'
 import { createPager } from './pager.ts'
 import { createProvider } from './provider.ts'
 import { relyingPartyRoutes } from './routes.ts'
@@ -86,6 +87,7 @@ const assemble = (options: RelyingPartyOptions, url: string, client: RelyingPart
     desk,
     sessions,
     pager: createPager(desk, view, people),
+    logout: createLogoutDesk(desk, sessions.all),
     logo: readFileSync(join(ROOT, 'public/demo.svg')),
     sessionOf: sessionReader(url, sessions.of),
   })

@@ -5,8 +5,9 @@ import { epochSeconds } from '#kernel/clock.ts'
 import { type DemoPerson, PROVIDER_ID, PROVIDER_NAME, RESPONSE_TYPES } from '../configuration.ts'
 import type { Call } from './calls.ts'
 import { clientOf, type Desk } from './login.ts'
+import type { Notice } from './logout.ts'
 import type { Choice, DemoPages, Frame } from './pages.ts'
-import { buttonsFor, callCard, clientRows, discoveryRows, loginCard, outcomeCard, signedIn } from './present.ts'
+import { buttonsFor, callCard, clientRows, discoveryRows, loginCard, outcomeCard, rows, signedIn } from './present.ts'
 import type { Metadata } from './provider.ts'
 import { metadataText } from './registration.ts'
 import type { Session } from './session.ts'
@@ -129,6 +130,37 @@ export const providerPage = async (pager: Pager, ctx: Ctx, session: Session): Pr
     ...((problem ?? found.problem) && { problem: problem ?? found.problem }),
   })
   return answer
+}
+
+/** @param notices what the provider said, the newest first */
+export const sessionPage = async (
+  pager: Pager,
+  ctx: Ctx,
+  session: Session,
+  notices: readonly Notice[],
+): Promise<void> => {
+  const { login } = session
+  const now = epochSeconds(pager.desk.clock)
+  const { metadata } = await pager.desk.provider.discover()
+  const frame = metadata?.check_session_iframe
+  const sessionState = login?.response.session_state
+  const clientId = login?.pending?.client.client_id
+  const watch =
+    typeof frame === 'string' && sessionState && clientId
+      ? { frame, clientId, sessionState, rows: rows({ check_session_iframe: frame, session_state: sessionState }, now) }
+      : undefined
+  pager.show(ctx, session, 'session', 'session', {
+    ...(watch && { watch }),
+    reason: frame ? 'Sign in first: an answer brings the session_state.' : 'The provider has no check_session_iframe.',
+    notices: notices.map(({ at, claims, ...notice }) => ({
+      ...notice,
+      when: new Date(at).toISOString().replace('T', ' ').slice(0, 19),
+      claims: rows(claims, now),
+    })),
+  })
+  if (!watch) return
+  const policy = String(ctx.response.get('content-security-policy'))
+  ctx.set('content-security-policy', `${policy};frame-src ${new URL(watch.frame).origin}`)
 }
 
 export const clientPage = (pager: Pager, ctx: Ctx, session: Session): void => {

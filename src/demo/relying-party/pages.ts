@@ -6,7 +6,7 @@ import type { CheckGroup } from './session.ts'
 
 /** Around every page. */
 export interface Frame {
-  readonly active: 'start' | 'result' | 'provider' | 'client' | 'none'
+  readonly active: 'start' | 'result' | 'session' | 'provider' | 'client' | 'none'
   readonly issuer: string
   readonly clientId: string
   /** The client that this browser registered itself is in use. */
@@ -109,6 +109,20 @@ export interface DemoPages {
     abilities: readonly Row[]
     document: string
     keys: readonly { kid: string; kty: string; alg: string; use: string }[]
+  }
+  /** `#page-session`: `#session-status` says what the provider's frame answers; one article per notice, the newest first. */
+  session: {
+    frame: Frame
+    /** Absent: there is nothing to watch, for this reason. */
+    watch?: { frame: string; clientId: string; sessionState: string; rows: readonly Row[] }
+    reason?: string
+    notices: readonly {
+      channel: 'back' | 'front'
+      ok: boolean
+      when: string
+      sentence: string
+      claims: readonly Row[]
+    }[]
   }
   /** `#page-client`: registration and its management. */
   client: {

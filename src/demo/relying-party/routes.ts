@@ -3,11 +3,12 @@ import type { Ctx } from '#http/context.ts'
 import type { Fields } from '#http/form.ts'
 import { type Route, seeOther } from '#http/route.ts'
 import { sameSecret } from '#kernel/random.ts'
-import { CALLBACK, LOGGED_OUT, LOGO } from '../configuration.ts'
+import { BACKCHANNEL, CALLBACK, FRONTCHANNEL, LOGGED_OUT, LOGO } from '../configuration.ts'
 import { runAction, silently, startLogout } from './actions.ts'
 import type { Check } from './checks.ts'
 import { completeLogin, type Desk, type Refusal, startLogin } from './login.ts'
-import { clientPage, type Pager, providerPage, resultPage, startPage } from './pager.ts'
+import type { LogoutDesk } from './logout.ts'
+import { clientPage, type Pager, providerPage, resultPage, sessionPage, startPage } from './pager.ts'
 import { deleteRegistration, readRegistration, register, updateRegistration } from './registration.ts'
 import { readWishes } from './request.ts'
 import { record, type Session, type Sessions } from './session.ts'
@@ -16,6 +17,7 @@ export interface Rooms {
   readonly desk: Desk
   readonly sessions: Sessions
   readonly pager: Pager
+  readonly logout: LogoutDesk
   /** The picture of `logo_uri`, SVG. */
   readonly logo: Buffer
   /** The session of the request's browser; a new one gets its cookie. */
@@ -191,6 +193,34 @@ const clientRoutes = ({ desk, pager, sessionOf }: Rooms): Route[] => {
   ]
 }
 
+/** Where the provider tells of ended sessions, and the page that shows it. */
+const noticeRoutes = ({ logout, desk, pager, sessionOf }: Rooms): Route[] => [
+  { method: 'get', path: '/session', run: (ctx) => sessionPage(pager, ctx, sessionOf(ctx), logout.notices) },
+  {
+    // From the provider's server, which has no cookie: the token's signature is the proof.
+    method: 'post',
+    path: BACKCHANNEL,
+    crossSite: true,
+    run: async (ctx, form) => {
+      ctx.status = await logout.back(form.get('logout_token') ?? '')
+      ctx.body = ''
+    },
+  },
+  {
+    method: 'get',
+    path: FRONTCHANNEL,
+    run: (ctx, query) => {
+      const { ok, sentence } = logout.front({ iss: query.get('iss'), sid: query.get('sid') }, sessionOf(ctx))
+      // The provider shows this in a frame.
+      ctx.remove('x-frame-options')
+      ctx.set('content-security-policy', `default-src 'none';frame-ancestors ${new URL(desk.provider.issuer).origin}`)
+      ctx.status = ok ? 200 : 400
+      ctx.type = 'text/plain; charset=utf-8'
+      ctx.body = `${sentence}\n`
+    },
+  },
+]
+
 const logoRoute = (logo: Buffer): Route => ({
   method: 'get',
   path: LOGO,
@@ -209,6 +239,7 @@ export const relyingPartyRoutes = (rooms: Rooms): Route[] => [
   ...resultRoutes(rooms),
   ...endingRoutes(rooms),
   ...clientRoutes(rooms),
+  ...noticeRoutes(rooms),
   logoRoute(rooms.logo),
   {
     method: 'get',

@@ -101,6 +101,8 @@ export interface Arrived {
 }
 
 export interface Sessions {
+  /** All that are remembered. */
+  all(): Iterable<Session>
   /** The session of a cookie, or a new one. */
   of(id: string | undefined): Session
   /** Parks a response, because a cross-site POST comes without cookies; answers a one-time handle. */
@@ -137,6 +139,7 @@ export const createSessions = (clock: Clock): Sessions => {
       sessions.set(session.id, session)
       return session
     },
+    all: () => sessions.values(),
     park(channel, fields) {
       const handle = randomToken()
       arrived.set(handle, { channel, fields, at: clock.now() })
