@@ -61,7 +61,7 @@ interface Signed {
 }
 
 /** RFC 9068 2.2.1: how the person signed in once, whatever happened to their session since. */
-const signInOf = (): Signed => {
+export const signInOf = (): Signed => {
   const request = Provider.ctx?.oidc
   const { AuthorizationCode, RotatedRefreshToken, RefreshToken } = request?.entities ?? {}
   const source = AuthorizationCode ?? RotatedRefreshToken ?? RefreshToken

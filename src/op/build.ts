@@ -15,6 +15,7 @@ import { createFeatures, type FeatureParts, type Pages } from './features.ts'
 import { checkFrontchannel } from './logout.ts'
 import { CHECK_PATH } from './session-management.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
+import { createTokenClaims } from './token-claims.ts'
 
 /** CONTRACT 4. */
 const routes: Configuration['routes'] = {
@@ -202,7 +203,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
       validator: (_ctx, key, value, metadata) => checkFrontchannel(key, value, metadata),
     },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
-    extraTokenClaims: given.hooks.accessToken,
+    extraTokenClaims: createTokenClaims(given.hooks.accessToken),
     features: createFeatures(settings, { ...given, scopes }),
     fetch: guarded(given.fetch),
     fetchResponseBodyLimits,
