@@ -26,6 +26,8 @@ import { isDuplicate } from './faults.ts'
 type By = 'key' | 'uid' | 'userCode'
 
 const SLICE = 100
+/** Rows that may have one uid or userCode: as many as were put with it at the same moment. */
+const MOST_RIVALS = 20
 /** Longer than a put can be under way: 2 s, and what clocks differ by. */
 const DUE_MS = 15_000
 const DUE_GRANTS = 100
@@ -70,16 +72,16 @@ export class MongoArtifacts implements ArtifactStore {
 
   async get(model: Model, by: By, value: Uint8Array): Promise<ArtifactRow | undefined> {
     const now = this.#clock.now()
+    if (by === 'key') {
+      // Nothing but the `_id`: the quickest way that a server has.
+      const found = await this.#connection.run(() => this.#documents.findOne({ _id: rowId(model, value) }))
+      return found && found.expires > now ? toRow(found) : undefined
+    }
+    const live = { [by]: scoped(model, value), expires: { $gt: now } }
     const found = await this.#connection.run(() =>
-      by === 'key'
-        ? // Nothing but the `_id`: the quickest way that a server has.
-          this.#documents.findOne({ _id: rowId(model, value) })
-        : this.#documents.findOne(
-            { [by]: scoped(model, value), expires: { $gt: now } },
-            { sort: { turn: -1, _id: -1 } },
-          ),
+      this.#documents.find(live, { limit: MOST_RIVALS, batchSize: MOST_RIVALS }).toArray(),
     )
-    return found && found.expires > now ? toRow(found) : undefined
+    return found.length === 0 ? undefined : toRow(found.reduce(later))
   }
 
   async findTagged(model: Model, tag: Uint8Array, limit = 1000): Promise<ArtifactRow[]> {
@@ -218,6 +220,12 @@ export class MongoArtifacts implements ArtifactStore {
     await this.#documents.deleteMany({ grant: { $in: found.map(({ _id }) => _id.slice(2)) } })
     await this.#documents.updateMany({ _id: { $in: found.map(({ _id }) => _id) }, ...due }, { $unset: { due: 1 } })
   }
+}
+
+/** Of two rows with one uid or userCode, the one that has it. */
+const later = (one: ArtifactDocument, two: ArtifactDocument): ArtifactDocument => {
+  const [a, b] = [one.turn ?? 0, two.turn ?? 0]
+  return b > a || (b === a && two._id > one._id) ? two : one
 }
 
 /** Of two upserts of one new `_id` the second may fail; its next try finds the first one's document. */

@@ -38,12 +38,16 @@ const index = (name: string, key: IndexDescription['key'], more: Partial<IndexDe
 })
 
 /**
- * Expiry is honoured by `expires` and our own sweep. The TTL index is a help where the server has it: a minute after the
- * expiry, so that a server's clock that is a little fast takes nothing that lives.
+ * Expiry is honoured by `expires` and our own sweep. The TTL index is for what no node is there to sweep: a day after the
+ * expiry, so that a server whose clock is wrong by hours takes nothing that lives.
  */
+const TTL_AFTER_SECONDS = 86_400
+
 const ttl = async (db: Db, log: Log): Promise<void> => {
   try {
-    await db.collection('artifacts').createIndexes([index('ttl', { ttl: 1 }, { expireAfterSeconds: 60 })])
+    await db
+      .collection('artifacts')
+      .createIndexes([index('ttl', { ttl: 1 }, { expireAfterSeconds: TTL_AFTER_SECONDS })])
   } catch (error) {
     if (!isRefusal(error)) throw error
     log.info('store.no-ttl', { reason: error instanceof Error ? error.message : String(error) })
