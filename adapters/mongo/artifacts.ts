@@ -169,7 +169,7 @@ export class MongoArtifacts implements ArtifactStore {
   }
 
   async ready(): Promise<void> {
-    await this.#connection.ping()
+    await this.#connection.probe()
   }
 
   async close(): Promise<void> {
@@ -194,7 +194,7 @@ export class MongoArtifacts implements ArtifactStore {
   /** Writes to one row leave in the order of their calls; the driver's connections keep none. */
   #inOrder<T>(id: string, work: (deadline: Deadline) => Promise<T>): Promise<T> {
     return this.#connection.run((deadline) =>
-      this.#lanes.run(id, async () => {
+      this.#lanes.run(id, deadline, async () => {
         deadline.check()
         return work(deadline)
       }),

@@ -15,13 +15,14 @@ export class Deadline {
     this.#fault = fault
   }
 
-  get passed(): boolean {
-    return monotonic() >= this.#at
-  }
-
   /** Stands before each step that writes. */
   check(): void {
-    if (this.passed) throw this.#fault()
+    if (monotonic() >= this.#at) throw this.#fault()
+  }
+
+  /** Settles as `work` does, or rejects when the time has come. */
+  bound<T>(work: Promise<T>): Promise<T> {
+    return within(Math.max(0, this.#at - monotonic()), this.#fault, () => work)
   }
 }
 
@@ -45,18 +46,24 @@ export const noticed = async (): Promise<void> => {
   for (let turns = 0; turns < 3; turns++) await setImmediate()
 }
 
-/** One queue per name, for as long as something is in it. */
-export class Lanes {
-  readonly #last = new Map<string, Promise<unknown>>()
+interface Turn {
+  readonly done: Promise<unknown>
+  readonly deadline: Deadline
+}
 
-  run<T>(name: string, work: () => Promise<T>): Promise<T> {
+/** One queue per name, for as long as something is in it. Whoever was given up by its caller holds up nobody any more. */
+export class Lanes {
+  readonly #last = new Map<string, Turn>()
+
+  run<T>(name: string, deadline: Deadline, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(name)
-    const mine = before ? before.then(work, work) : work()
-    this.#last.set(name, mine)
+    const done = before ? before.deadline.bound(before.done).then(work, work) : work()
+    const turn = { done, deadline }
+    this.#last.set(name, turn)
     const leave = () => {
-      if (this.#last.get(name) === mine) this.#last.delete(name)
+      if (this.#last.get(name) === turn) this.#last.delete(name)
     }
-    mine.then(leave, leave)
-    return mine
+    done.then(leave, leave)
+    return done
   }
 }

@@ -158,8 +158,9 @@ export class Connection {
     }
   }
 
-  async ping(): Promise<void> {
-    await this.run(() => this.db.command({ ping: 1 }))
+  /** A read like any other: a server may answer to a ping and do nothing else. */
+  async probe(): Promise<void> {
+    await this.run(() => this.db.collection('meta').findOne({}, { projection: { version: 1 } }))
   }
 
   /** Lets what is under way end, then ends. Never waits longer than a caller would. */

@@ -174,7 +174,7 @@ export class MongoDirectory implements Directory {
   }
 
   async ready(): Promise<void> {
-    await this.#connection.ping()
+    await this.#connection.probe()
   }
 
   async close(): Promise<void> {

@@ -93,6 +93,27 @@ for (const server of servers) {
       assert.ok(await told)
     })
 
+    test('slow: waited for as long as callers may wait, refused after that, and no answer is made up', async (t) => {
+      let slowness = 0
+      const middleman = await Middleman.open(t, ours.port, () => (slowness ? delay(slowness, 'pass', lost) : 'pass'))
+      const over = new AbortController()
+      const lost = { signal: over.signal, ref: false }
+      const both = await stores(t, middleman.url(newDatabase(server)))
+      const { artifacts, directory } = both
+      await artifacts.put('AuthorizationCode', { key: sha256('code'), body })
+      await directory.create('account', { id: 'a', doc: body, unique: { username: 'alice' } })
+      slowness = 300
+      assert.ok(await artifacts.get('AuthorizationCode', 'key', sha256('code')))
+      assert.equal(await artifacts.redeem('AuthorizationCode', sha256('code'), 'mine', 1), 'won')
+      assert.equal((await directory.find('account', 'username', 'alice', { limit: 1 })).length, 1)
+      slowness = 60_000
+      await allRefused(both)
+      slowness = 0
+      t.diagnostic(`back after ${(await recovered(artifacts, directory)).toFixed()} ms`)
+      assert.equal(await artifacts.redeem('AuthorizationCode', sha256('code'), 'yours', 2), 'lost')
+      assert.ok(await directory.read('account', 'a'))
+    })
+
     test('killed and started again: what was acknowledged is there, where the server keeps anything', async (t) => {
       const both = await stores(t, newDatabase(server))
       const { artifacts, directory } = both
