@@ -2,7 +2,7 @@
 # The npm scripts of package.json do the same: npm start, npm test, npm run check, npm run bench, npm run docs.
 NODE = PATH="$(CURDIR)/node_modules/.bin:$$PATH" node
 
-.PHONY: help run install test check bench docs
+.PHONY: help run install test check bench docs image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,3 +27,10 @@ bench: install ## the benchmark; writes bench/result.json
 
 docs: install ## the generated reference pages and screenshots
 	@$(NODE) scripts/docs.ts
+
+# Another builder: make image BUILDER=podman. Another name: make image IMAGE=registry/name:tag.
+BUILDER ?= docker
+IMAGE ?= gatehouse:local
+image: ## the container image (Dockerfile)
+	@command -v $(BUILDER) >/dev/null || { echo "image: $(BUILDER) is needed (or BUILDER=podman)" >&2; exit 1; }
+	@$(BUILDER) build --tag $(IMAGE) .

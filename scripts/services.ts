@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { findHelm, helmMissing } from './helm.ts'
 import { keycloakMissing, openKeycloak } from './keycloak.ts'
 import { gradeLine, mongoMissing, openMongoServers } from './mongo.ts'
 import { openRedis, redisMissing } from './redis.ts'
@@ -115,4 +116,13 @@ const nginx: Service = {
   },
 }
 
-export const services: readonly Service[] = [chromium, apache, keycloak, redis, mongo, nginx]
+const helm: Service = {
+  name: 'helm',
+  tiers: ['deploy'],
+  async open() {
+    const missing = helmMissing()
+    return missing ? { missing } : { variables: { HELM: await findHelm() } }
+  },
+}
+
+export const services: readonly Service[] = [chromium, apache, keycloak, redis, mongo, nginx, helm]

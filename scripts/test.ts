@@ -32,6 +32,8 @@ const tiers: Readonly<Record<string, Tier>> = {
   attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
   // Servers in several processes, on every kind of stores; what they do when these fail.
   nodes: { folders: ['nodes'], parallel: 1, limitMs: 300_000 },
+  // The image, the compose file and the chart of deploy/.
+  deploy: { folders: ['deploy'], parallel: 1, limitMs: 240_000 },
   peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },
   browser: { folders: ['browser'], parallel: 1, limitMs: 300_000 },
 }
