@@ -78,10 +78,9 @@ const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
 
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean> }
 
-/** Everything but sessions, interactions and clients. */
-const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid'> => {
-  const { store, clock, pepper } = given
-  const userKey = (code: string) => hmac(pepper, `user code ${code}`)
+/** What rows of a model look like. */
+const createShapes = (model: string, given: Common) => {
+  const userKey = (code: string) => hmac(given.pepper, `user code ${code}`)
 
   const rowOf = (id: string, payload: AdapterPayload, ttl: number | undefined): ArtifactRow => {
     const key = sha256(id)
@@ -97,6 +96,13 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       ...(model === 'Grant' && { tags: grantTagsOf(payload) }),
     }
   }
+  return { userKey, rowOf }
+}
+
+/** Everything but sessions, interactions and clients. */
+const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid'> => {
+  const { store, clock } = given
+  const { userKey, rowOf } = createShapes(model, given)
 
   const put = async (row: ArtifactRow, ifRevision?: number) => {
     const outcome = await store.put(model, row, ifRevision === undefined ? undefined : { ifRevision })

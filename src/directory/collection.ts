@@ -69,25 +69,43 @@ export const everyPage = async <T>(
   }
 }
 
+/** Values as sealed documents and back. */
+const documents = <T>(sealer: Sealer, of: KindOf<T>) => ({
+  open: ({ id, doc, revision }: VersionedRecord): Versioned<T> => ({
+    value: of.read(JSON.parse(sealer.open(doc, `${of.kind}:${id}`).toString())),
+    revision,
+  }),
+  stored(value: T): StoredRecord {
+    const id = of.id(value)
+    return {
+      id,
+      doc: sealer.seal(JSON.stringify(value), `${of.kind}:${id}`),
+      ...(of.unique && { unique: of.unique(value) }),
+      ...(of.index && { index: of.index(value) }),
+    }
+  },
+})
+
+/** Runs `attempt` again while another writer was faster. */
+const insist = async <R>(attempt: () => Promise<R>, lost: (error: unknown) => boolean): Promise<R> => {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (tries >= MOST_TRIES || !lost(error)) throw error
+    }
+  }
+}
+const faster = (error: unknown) =>
+  isFault(error, 'directory.stale') || (isFault(error, 'directory.conflict') && error.detail.index === 'id')
+
 /** Opens one kind. Costs nothing until used. */
 export const openCollection = <T>({ port, bus, sealer, clock }: Ground, of: KindOf<T>): Collection<T> => {
   const { kind } = of
   const one = createCache<Versioned<T> | undefined>(clock)
   const whole = createCache<readonly Versioned<T>[]>(clock)
+  const { open, stored } = documents(sealer, of)
 
-  const open = ({ id, doc, revision }: VersionedRecord): Versioned<T> => ({
-    value: of.read(JSON.parse(sealer.open(doc, `${kind}:${id}`).toString())),
-    revision,
-  })
-  const stored = (value: T): StoredRecord => {
-    const id = of.id(value)
-    return {
-      id,
-      doc: sealer.seal(JSON.stringify(value), `${kind}:${id}`),
-      ...(of.unique && { unique: of.unique(value) }),
-      ...(of.index && { index: of.index(value) }),
-    }
-  }
   const forget = (id?: string) => {
     one.forget(id)
     whole.forget()
@@ -112,19 +130,6 @@ export const openCollection = <T>({ port, bus, sealer, clock }: Ground, of: Kind
     await changed(of.id(value))
     return revision
   }
-
-  /** Runs `attempt` again while another writer was faster. */
-  const insist = async <R>(attempt: () => Promise<R>, lost: (error: unknown) => boolean): Promise<R> => {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (tries >= MOST_TRIES || !lost(error)) throw error
-      }
-    }
-  }
-  const faster = (error: unknown) =>
-    isFault(error, 'directory.stale') || (isFault(error, 'directory.conflict') && error.detail.index === 'id')
 
   return {
     kind,

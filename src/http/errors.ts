@@ -106,68 +106,102 @@ const prefersJson = (ctx: Ctx): boolean => {
   return type === 'json' || type === 'application/problem+json'
 }
 
-export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptions): Errors => {
-  const base = new URL(issuer).pathname.replace(/\/$/, '')
-  const home = { href: `${base}/`, label: 'way.home' } as const
+/** What writes answers: the options, and where a person who is lost goes. */
+type Writing = ErrorOptions & { readonly home: { readonly href: string; readonly label: 'way.home' } }
 
-  const note = (ctx: Ctx, failure: Failure, error: unknown, reference: string) => {
-    const fields = {
-      rid: ctx.state.rid,
+const note = (log: Log, ctx: Ctx, failure: Failure, error: unknown, reference: string) => {
+  const fields = {
+    rid: ctx.state.rid,
+    reference,
+    fault: failure.code,
+    status: failure.status,
+    method: ctx.method,
+    path: ctx.path,
+    detail: failure.detail,
+  }
+  if (failure.status < 500) log.info('request.refused', fields)
+  else log.error('request.failed', { ...fields, cause: error })
+}
+
+const errorPage = ({ view, messages, home }: Writing, ctx: Ctx, failure: Failure, reference: string) => {
+  const { client, ways = [home] } = ctx.state
+  const t = textsFor(ctx, messages)
+  const title = `title.${failure.code}`
+  view(ctx, 'error', {
+    code: failure.oauth,
+    sentence: faultSentence(t, failure.code),
+    reference,
+    ways,
+    ...(t.has(title) && { title: t(title) }),
+    ...(client && { client }),
+  })
+}
+
+/** As whoever asked can read it: OAuth JSON for software, problem+json where it is preferred, a page for people. */
+const write = (writing: Writing, ctx: Ctx, failure: Failure, reference: string) => {
+  const { messages } = writing
+  const sentence = faultSentence(textsFor(ctx, messages), failure.code)
+  ctx.status = failure.status
+  if (endpointOf(ctx.path)?.endpoint.machine) {
+    ctx.body = {
+      error: failure.oauth,
+      error_description: faultSentence(messages.texts('en'), failure.code),
       reference,
-      fault: failure.code,
+    }
+  } else if (prefersJson(ctx)) {
+    ctx.type = 'application/problem+json'
+    ctx.body = JSON.stringify({
+      type: 'about:blank',
+      title: sentence,
       status: failure.status,
-      method: ctx.method,
-      path: ctx.path,
-      detail: failure.detail,
-    }
-    if (failure.status < 500) log.info('request.refused', fields)
-    else log.error('request.failed', { ...fields, cause: error })
-  }
+      code: failure.code,
+      error: failure.oauth,
+      reference,
+    })
+  } else if (failure.code === 'request.host') {
+    // A page's stylesheet would be asked of the same unknown host.
+    ctx.type = 'text/plain; charset=utf-8'
+    ctx.body = `${sentence}\n`
+  } else errorPage(writing, ctx, failure, reference)
+}
 
-  const write = (ctx: Ctx, failure: Failure, reference: string) => {
-    ctx.status = failure.status
-    const sentence = faultSentence(textsFor(ctx, messages), failure.code)
-    if (endpointOf(ctx.path)?.endpoint.machine) {
-      ctx.body = {
-        error: failure.oauth,
-        error_description: faultSentence(messages.texts('en'), failure.code),
-        reference,
-      }
-    } else if (prefersJson(ctx)) {
-      ctx.type = 'application/problem+json'
-      ctx.body = JSON.stringify({
-        type: 'about:blank',
-        title: sentence,
-        status: failure.status,
-        code: failure.code,
-        error: failure.oauth,
-        reference,
-      })
-    } else if (failure.code === 'request.host') {
-      // A page's stylesheet would be asked of the same unknown host.
-      ctx.type = 'text/plain; charset=utf-8'
-      ctx.body = `${sentence}\n`
-    } else {
-      const { client, ways = [home] } = ctx.state
-      const t = textsFor(ctx, messages)
-      const title = `title.${failure.code}`
-      view(ctx, 'error', {
-        code: failure.oauth,
-        sentence,
-        reference,
-        ways,
-        ...(t.has(title) && { title: t(title) }),
-        ...(client && { client }),
-      })
-    }
+type OauthError = Parameters<Errors['oauthPage']>[1]
+
+const oauthPage = ({ view, messages, log, home }: Writing, ctx: Ctx, out: OauthError, status: number) => {
+  const t = textsFor(ctx, messages)
+  const key = `oauth.${out.error}`
+  const { client, ways = [home] } = ctx.state
+  const reference = named(ctx)
+  // The engine's own events tell why; this line ties them to what the person reads aloud.
+  log.info('page.error', {
+    rid: ctx.state.rid,
+    reference,
+    error: out.error,
+    description: out.error_description,
+    status,
+  })
+  const locals = {
+    code: out.error,
+    sentence: t.has(key) ? t(key) : t('oauth.other'),
+    reference,
+    ways,
+    ...(client && { client }),
+    ...(out.error_description !== undefined && { detail: out.error_description }),
   }
+  view(ctx, 'error', locals, status)
+}
+
+export const createErrors = (options: ErrorOptions): Errors => {
+  const { log, record } = options
+  const base = new URL(options.issuer).pathname.replace(/\/$/, '')
+  const writing: Writing = { ...options, home: { href: `${base}/`, label: 'way.home' } }
 
   return {
     async answer(ctx, error) {
       const failure = failureOf(error)
       const reference = named(ctx)
       try {
-        note(ctx, failure, error, reference)
+        note(log, ctx, failure, error, reference)
         if (ctx.headerSent || !ctx.writable) {
           ctx.respond = false
           ctx.res.destroy()
@@ -177,7 +211,7 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
           await record?.(reference, failure).catch((cause) => log.error('trace.lost', { reference, cause }))
         forget(ctx.res)
         setHeaders(ctx, failure)
-        write(ctx, failure, reference)
+        write(writing, ctx, failure, reference)
       } catch (cause) {
         log.error('request.unanswerable', { rid: ctx.state.rid, reference, cause })
         ctx.status = 500
@@ -185,32 +219,6 @@ export const createErrors = ({ issuer, view, messages, log, record }: ErrorOptio
         ctx.body = `Error ${reference}\n`
       }
     },
-    oauthPage(ctx, out, status) {
-      const t = textsFor(ctx, messages)
-      const key = `oauth.${out.error}`
-      const { client, ways = [home] } = ctx.state
-      const reference = named(ctx)
-      // The engine's own events tell why; this line ties them to what the person reads aloud.
-      log.info('page.error', {
-        rid: ctx.state.rid,
-        reference,
-        error: out.error,
-        description: out.error_description,
-        status,
-      })
-      view(
-        ctx,
-        'error',
-        {
-          code: out.error,
-          sentence: t.has(key) ? t(key) : t('oauth.other'),
-          reference,
-          ways,
-          ...(client && { client }),
-          ...(out.error_description !== undefined && { detail: out.error_description }),
-        },
-        status,
-      )
-    },
+    oauthPage: (ctx, out, status) => oauthPage(writing, ctx, out, status),
   }
 }

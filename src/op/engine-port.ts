@@ -110,69 +110,77 @@ const logoutToken = async (
   return { uri: record.backchannel_logout_uri, token: await token.issue({ use: 'logout' }), jti }
 }
 
+/** The browser session that the interaction was begun in: still there, and still the same person's (ENGINE 12). */
+const sessionOf = async (engine: Engine, stored: Stored): Promise<Signed | 'lost' | undefined> => {
+  if (!stored.session?.uid) return undefined
+  const session = await engine.Session.findByUid(stored.session.uid)
+  if (!session || session.accountId !== stored.session.accountId) return 'lost'
+  const { uid, accountId, acr, amr, loginTs } = session
+  const { ways, upstream } = session as SessionExtras
+  return {
+    uid,
+    accountId,
+    ...(acr !== undefined && { acr }),
+    ...(amr !== undefined && { amr }),
+    ...(loginTs !== undefined && { authTime: loginTs }),
+    ...(ways && { ways }),
+    ...(upstream && { upstream }),
+  }
+}
+
+const finish = async (
+  { clock, instance }: EnginePortOptions,
+  stored: Stored,
+  result: InteractionResult,
+): Promise<string> => {
+  // A second tab or a double click: what is finished is not begun again.
+  if ((await instance().kept(stored.uid))?.state !== 'open') throw new Fault('journey.finished', { uid: stored.uid })
+  stored.result = resolved(stored, result)
+  await stored.save(Math.max(1, stored.exp - epochSeconds(clock)))
+  return stored.returnTo
+}
+
+const grant = async (
+  { records, names, instance }: EnginePortOptions,
+  stored: Stored,
+  signed: Signed,
+  decision: ConsentDecision,
+): Promise<string> => {
+  const { accountId, uid: sessionUid } = signed
+  const clientId = String(stored.params.client_id)
+  const asked = words(stored.params.scope).filter((scope) => knownScopes.includes(scope))
+  const rejectedScopes = decision.rejectedScopes.filter((scope) => asked.includes(scope) && scope !== 'openid')
+  const claims = (stored.prompt.details.missingOIDCClaims as string[] | undefined) ?? []
+  const resources = (stored.prompt.details.missingResourceScopes ?? {}) as ResourceScopes
+  const declined = decision.rejectedScopes.filter((scope) => Object.values(resources).flat().includes(scope))
+  const consent = await records.consents.get(accountId, clientId)
+  const grantId = await grantDecision(instance().engine, names, {
+    owner: { sessionUid, accountId, clientId },
+    grantId: stored.grantId,
+    scopes: asked,
+    claims,
+    rejectedScopes,
+    resources,
+    declined,
+    epoch: consent?.epoch ?? 0,
+  })
+  const scopes = asked.filter((scope) => !rejectedScopes.includes(scope))
+  if (decision.remember)
+    await records.consents.remember(accountId, clientId, {
+      scopes,
+      claims,
+      rejectedScopes: [...new Set([...rejectedScopes, ...declined])],
+      resources: withoutScopes(resources, declined),
+    })
+  return grantId
+}
+
 /** `kept` answers the login's name in the trace too. */
 export type OpEngine = EnginePort & { kept(uid: string): Promise<Kept | undefined> }
 
 export const createEnginePort = (given: EnginePortOptions): OpEngine => {
-  const { settings, records, clock, names } = given
+  const { settings, records } = given
   const { secure } = cookiesFor(settings.issuer)
-
-  /** The browser session that the interaction was begun in: still there, and still the same person's (ENGINE 12). */
-  const sessionOf = async (engine: Engine, stored: Stored): Promise<Signed | 'lost' | undefined> => {
-    if (!stored.session?.uid) return undefined
-    const session = await engine.Session.findByUid(stored.session.uid)
-    if (!session || session.accountId !== stored.session.accountId) return 'lost'
-    const { uid, accountId, acr, amr, loginTs } = session
-    const { ways, upstream } = session as SessionExtras
-    return {
-      uid,
-      accountId,
-      ...(acr !== undefined && { acr }),
-      ...(amr !== undefined && { amr }),
-      ...(loginTs !== undefined && { authTime: loginTs }),
-      ...(ways && { ways }),
-      ...(upstream && { upstream }),
-    }
-  }
-
-  const finish = async (stored: Stored, result: InteractionResult): Promise<string> => {
-    // A second tab or a double click: what is finished is not begun again.
-    if ((await given.instance().kept(stored.uid))?.state !== 'open')
-      throw new Fault('journey.finished', { uid: stored.uid })
-    stored.result = resolved(stored, result)
-    await stored.save(Math.max(1, stored.exp - epochSeconds(clock)))
-    return stored.returnTo
-  }
-
-  const grant = async (engine: Engine, stored: Stored, signed: Signed, decision: ConsentDecision): Promise<string> => {
-    const { accountId, uid: sessionUid } = signed
-    const clientId = String(stored.params.client_id)
-    const asked = words(stored.params.scope).filter((scope) => knownScopes.includes(scope))
-    const rejectedScopes = decision.rejectedScopes.filter((scope) => asked.includes(scope) && scope !== 'openid')
-    const claims = (stored.prompt.details.missingOIDCClaims as string[] | undefined) ?? []
-    const resources = (stored.prompt.details.missingResourceScopes ?? {}) as ResourceScopes
-    const declined = decision.rejectedScopes.filter((scope) => Object.values(resources).flat().includes(scope))
-    const consent = await records.consents.get(accountId, clientId)
-    const grantId = await grantDecision(engine, names, {
-      owner: { sessionUid, accountId, clientId },
-      grantId: stored.grantId,
-      scopes: asked,
-      claims,
-      rejectedScopes,
-      resources,
-      declined,
-      epoch: consent?.epoch ?? 0,
-    })
-    const scopes = asked.filter((scope) => !rejectedScopes.includes(scope))
-    if (decision.remember)
-      await records.consents.remember(accountId, clientId, {
-        scopes,
-        claims,
-        rejectedScopes: [...new Set([...rejectedScopes, ...declined])],
-        resources: withoutScopes(resources, declined),
-      })
-    return grantId
-  }
 
   return {
     async interaction({ req, res }, uid): Promise<Interaction | undefined> {
@@ -193,10 +201,10 @@ export const createEnginePort = (given: EnginePortOptions): OpEngine => {
         ...(session && { session }),
         ...(stored.lastSubmission && { lastSubmission: stored.lastSubmission as Record<string, unknown> }),
         expiresAt: stored.exp * 1000,
-        finish: (result) => finish(stored, result),
+        finish: (result) => finish(given, stored, result),
         grant: (decision) => {
           if (!session) throw new Fault('journey.foreign', { uid, reason: 'consent without a session' })
-          return grant(engine, stored, session, decision)
+          return grant(given, stored, session, decision)
         },
       }
     },
