@@ -31,7 +31,7 @@ const tiers: Readonly<Record<string, Tier>> = {
   flows: { folders: ['flows'], parallel: 2, limitMs: 180_000 },
   attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
   // Servers in several processes, on every kind of stores; what they do when these fail.
-  nodes: { folders: ['nodes'], parallel: 1, limitMs: 300_000 },
+  nodes: { folders: ['nodes'], parallel: 1, limitMs: 600_000 },
   // The image, the compose file and the chart of deploy/.
   deploy: { folders: ['deploy'], parallel: 1, limitMs: 240_000 },
   peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },

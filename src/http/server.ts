@@ -33,6 +33,11 @@ const REQUEST_MS = 30_000
 /** Longer than the idle time of common load balancers (60 s), so that they close first and never meet a closed socket. */
 const KEEP_ALIVE_MS = 65_000
 const POLL_MS = 50
+/** How long a connection may say nothing once the server stops. */
+const SILENT_MS = 500
+/** A turn of the event loop in which nothing was to be done is shorter. */
+const QUIET_MS = 0.1
+const QUIET_LIMIT_MS = 500
 const HANDSHAKE_MS = 10_000
 
 const limits = (requestMs: number): ServerOptions => ({
@@ -88,6 +93,20 @@ const started = (server: Server, { host, port }: ListenOptions): Promise<Address
   })
 
 /**
+ * Right after a look at the network that found nothing to do, so that nobody waits in the system's queue: who does when
+ * the door is shut is reset, and a proxy must not send a POST again. Between two turns of the event loop lies such a look.
+ */
+const quietMoment = async (): Promise<void> => {
+  let before = performance.now()
+  for (const latest = before + QUIET_LIMIT_MS; before < latest; ) {
+    await new Promise(setImmediate)
+    const now = performance.now()
+    if (now - before < QUIET_MS) return
+    before = now
+  }
+}
+
+/**
  * Starts listening.
  * @param handler what answers, `app.callback()` of app.ts
  * @throws Error with node's code (EADDRINUSE, EACCES …)
@@ -97,6 +116,7 @@ export const listen = async (
   options: ListenOptions,
 ): Promise<Listener> => {
   let draining = false
+  let swept = false
   // Connections that never asked anything (a browser's preconnect) count as busy for node; they must not hold up the end.
   const silent = new Set<Socket>()
   const server = create((req, res) => {
@@ -105,8 +125,8 @@ export const listen = async (
     handler(req, res)
   }, options)
   server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-    // A handshake that ends after the door was shut.
-    if (draining) socket.destroy()
+    // A handshake that ends long after the door was shut.
+    if (swept) socket.destroy()
     else silent.add(socket)
     socket.once('close', () => silent.delete(socket))
   })
@@ -114,19 +134,24 @@ export const listen = async (
   const { port } = await started(server, options)
   server.on('error', (cause) => options.log.error('listener.failed', { cause }))
 
-  const close = (): Promise<void> =>
-    new Promise((resolve) => {
-      draining = true
+  const close = async (): Promise<void> => {
+    draining = true
+    await quietMoment()
+    await new Promise<void>((resolve) => {
       const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
       const cut = setTimeout(() => server.closeAllConnections(), options.drainMs ?? DRAIN_MS)
+      // Who has just been let in is about to ask.
+      const sweep = setTimeout(() => {
+        swept = true
+        for (const socket of silent) socket.destroy()
+      }, SILENT_MS)
       server.close(() => {
-        clearInterval(idle)
-        clearTimeout(cut)
+        for (const timer of [idle, cut, sweep]) clearTimeout(timer)
         resolve()
       })
       server.closeIdleConnections()
-      for (const socket of silent) socket.destroy()
     })
+  }
 
   let closed: Promise<void> | undefined
   const shown = options.host.includes(':') ? `[${options.host}]` : options.host

@@ -30,6 +30,11 @@ const expiry = (attributes: ReadonlyMap<string, string>, now: number): number | 
 export class CookieJar {
   #cookies: Cookie[] = []
 
+  /** Has what another browser has from now on. */
+  adopt(other: CookieJar): void {
+    this.#cookies = [...other.#cookies]
+  }
+
   /** @param lines the values of Set-Cookie */
   store(url: URL, lines: readonly string[]): void {
     for (const line of lines) this.#storeOne(url, line)
