@@ -27,6 +27,7 @@ bench: install ## the benchmark; writes bench/result.json
 
 docs: install ## the generated reference pages and screenshots
 	@$(NODE) scripts/docs.ts
+	@$(NODE) scripts/screenshots.ts
 
 # Another builder: make image BUILDER=podman. Another name: make image IMAGE=registry/name:tag.
 BUILDER ?= docker

@@ -2,9 +2,14 @@
 import type { Page } from 'playwright-core'
 import type { Demo } from './demo.ts'
 
-/** Waits until the browser has arrived at a page: `login`, `choose`, `result` … */
+/** Waits until the browser has arrived at a page: `login`, `choose`, `result` … Throws with what is shown instead. */
 export const at = async (page: Page, name: string): Promise<void> => {
-  await page.waitForSelector(`#page-${name}`)
+  try {
+    await page.waitForSelector(`#page-${name}`)
+  } catch (cause) {
+    const shown = await page.textContent('body').catch(() => 'nothing')
+    throw new Error(`not at ${name} but at ${page.url()}: ${shown?.replaceAll(/\s+/g, ' ').slice(0, 500)}`, { cause })
+  }
 }
 
 /** What is typed into the relying party's form before it is sent. */
