@@ -133,8 +133,9 @@ describe('redis cluster', { skip: missing }, () => {
     await settled()
   })
 
-  test('masters that are killed and started again under load: nothing acknowledged is lost', async (t) => {
-    const own = await store(t, emptyAt(await service()), realTime)
+  test('masters that are killed and started again under load, replicas=1: nothing acknowledged is lost', async (t) => {
+    // One that takes its time to start is replaced meanwhile.
+    const own = await store(t, `${emptyAt(await service())}&replicas=1`, realTime)
     const { servers } = await service()
     const work = await atWork(own, async () => {
       for (const server of servers) {
@@ -146,7 +147,7 @@ describe('redis cluster', { skip: missing }, () => {
       }
     })
     t.diagnostic(`put ${work.put.length}, refused ${work.refusals}, longest gap ${work.gap} ms`)
-    assert.ok(work.put.length > 50)
+    assert.ok(work.put.length > 20)
     assert.deepEqual(await lossOf(own, work), { lost: 0, revived: 0 })
   })
 
