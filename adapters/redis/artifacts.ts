@@ -48,6 +48,7 @@ const includes = (tags: readonly Uint8Array[] | undefined, wanted: Buffer): bool
   tags?.some((tag) => Buffer.compare(tag, wanted) === 0) === true
 
 export class RedisArtifacts implements ArtifactStore {
+  readonly remote = true
   readonly #link: Link
   readonly #keys: Keys
   readonly #indexes: Indexes

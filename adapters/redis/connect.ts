@@ -9,7 +9,7 @@ import type { Log } from '#kernel/log.ts'
 import { checkServers } from './check.ts'
 import { mayPass, reasonOf, unavailable } from './faults.ts'
 import { PATIENCE } from './link.ts'
-import { type Client, defineScripts } from './scripts.ts'
+import { type Client, defineScripts, loadScripts } from './scripts.ts'
 import type { Address } from './url.ts'
 
 /** ms. A server that loads its data at its start is waited for this long. */
@@ -57,14 +57,7 @@ const common = ({ username, password, tls }: Address) =>
 const createRedis = (address: Address, phase: Phase): Redis => {
   const { hosts, db, name, sentinel, tls } = address
   const retryStrategy = backOff(phase)
-  const options = {
-    ...common(address),
-    db,
-    retryStrategy,
-    enableOfflineQueue: false,
-    enableAutoPipelining: true,
-    autoPipeliningIgnoredCommands: ['wait'],
-  }
+  const options = { ...common(address), db, retryStrategy, enableOfflineQueue: false }
   if (address.mode === 'alone') return new Redis({ ...options, ...hosts[0] })
   return new Redis({
     ...options,
@@ -87,8 +80,6 @@ const createCluster = (address: Address, phase: Phase): Cluster =>
     redisOptions: common(address),
     clusterRetryStrategy: backOff(phase),
     enableOfflineQueue: false,
-    // ioredis 6.0.0 sends a pipeline again as a whole when one of its slots is moving: rows that stayed are not found.
-    enableAutoPipelining: false,
     // It would send again what may have been executed, whatever it is: link.ts knows what may be.
     retryDelayOnFailover: 0,
     lazyConnect: true,
@@ -156,7 +147,7 @@ export const openClient = async (address: Address, log: Log): Promise<Connection
     await Promise.race([limit, client.connect()])
     // A database number that does not exist is only told by an event; ioredis goes on with another one.
     if (trouble !== undefined && address.mode === 'alone') throw trouble
-    await Promise.race([limit, checkServers(client, address, log)])
+    await Promise.race([limit, checkServers(client, address, log).then(() => loadScripts(client))])
   } catch (error) {
     close()
     throw await refusalOf(address, trouble ?? error)

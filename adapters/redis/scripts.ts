@@ -237,3 +237,11 @@ declare module 'ioredis' {
 export const defineScripts = (client: Client): void => {
   for (const [name, definition] of Object.entries(definitions)) client.defineCommand(name, definition)
 }
+
+/** Brings them to every master, so that the first calls need not (where a user may not, they do). */
+export const loadScripts = async (client: Client): Promise<void> => {
+  const loads = mastersOf(client).flatMap((node) =>
+    Object.values(definitions).map(({ lua: text }) => node.script('LOAD', text)),
+  )
+  await Promise.all(loads).catch(() => undefined)
+}

@@ -9,6 +9,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { hmac, sha256 } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
+import { type Ahead, createAhead, placeName, type Read } from './ahead.ts'
 import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
 import { mayBe } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
@@ -76,7 +77,15 @@ const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
   ...(clientId === undefined ? [] : [grantTags.client(clientId)]),
 ]
 
-type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean> }
+/** What oidc-provider reads after it has found this: the session that it ends with, then the grant. */
+const followers = (model: string, { grantId, sessionUid, expiresWithSession }: AdapterPayload): Read[] => {
+  if (model === 'Grant' || grantId === undefined) return []
+  const grant: Read = { model: 'Grant', by: 'key', value: grantKey(grantId) }
+  if (!expiresWithSession || sessionUid === undefined) return [grant]
+  return [{ model: 'Session', by: 'uid', value: sha256(sessionUid) }, grant]
+}
+
+type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean>; readonly ahead: Ahead }
 
 /** What rows of a model look like. */
 const createShapes = (model: string, given: Common) => {
@@ -101,7 +110,7 @@ const createShapes = (model: string, given: Common) => {
 
 /** Everything but sessions, interactions and clients. */
 const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid'> => {
-  const { store, clock } = given
+  const { store, clock, ahead } = given
   const { userKey, rowOf } = createShapes(model, given)
 
   const put = async (row: ArtifactRow, ifRevision?: number) => {
@@ -124,16 +133,26 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
 
   return {
     async upsert(id, payload, ttl) {
-      if (model === 'Grant') await putGrant(id, payload, ttl)
-      else await put(rowOf(id, payload, ttl))
+      if (model === 'Grant') return putGrant(id, payload, ttl)
+      const row = rowOf(id, payload, ttl)
+      await put(row)
+      ahead.expect(
+        () => placeName(model, row.key),
+        () => followers(model, payload),
+      )
     },
     async find(id) {
       if (!mayBe(model, id)) return undefined
-      const row = await store.get(model, 'key', given.key(id))
+      const key = given.key(id)
+      const reading = store.get(model, 'key', key)
+      ahead.begin(() => placeName(model, key))
+      const row = await reading
       if (!row) return undefined
       if (model === 'Grant' && mayChangeGrants())
         memory.set(model, id, { key: row.key, payload: {}, revision: row.revision ?? 0 })
-      return given.payload(model, row, id)
+      const payload = given.payload(model, row, id)
+      ahead.ask(() => followers(model, payload))
+      return payload
     },
     async findByUserCode(code) {
       const row = await store.get(model, 'userCode', userKey(code))
@@ -179,8 +198,10 @@ const whole = (adapter: Partial<Adapter>, translate: EngineAdapterOptions['trans
   }
 }
 
-/** @param options see the members */
-export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => {
+/** @param given see the members */
+export const engineAdapter = (given: EngineAdapterOptions): EngineAdapters => {
+  const ahead = createAhead(given.store)
+  const options = { ...given, store: ahead.store }
   const rows = createRows(options)
   // oidc-provider revokes model by model, at once; the store takes all models of a grant in one go.
   const dropping = new Map<string, Promise<number>>()
@@ -197,12 +218,12 @@ export const engineAdapter = (options: EngineAdapterOptions): EngineAdapters => 
     dropping.set(name, fresh)
     return (await fresh) > 0
   }
-  const common: Common = { ...options, ...rows, drop }
+  const common: Common = { ...options, ...rows, drop, ahead }
   const interactions = createInteractionRows(rows)
   const clients = createClientRows(options)
 
   const adapterOf = (model: string): Partial<Adapter> => {
-    if (model === 'Session') return createSessionRows(rows)
+    if (model === 'Session') return createSessionRows(rows, ahead)
     if (model === 'Interaction') return interactions
     if (model === 'Client') return clients
     return createTokenRows(model, common)

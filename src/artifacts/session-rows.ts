@@ -5,8 +5,9 @@
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import { sha256 } from '#kernel/random.ts'
+import { type Ahead, placeName, type Read } from './ahead.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
-import { copyOf, memory, type Rows, type Seen } from './rows.ts'
+import { copyOf, grantKey, memory, type Rows, type Seen } from './rows.ts'
 import { isOver, SESSION, sessionRow } from './session-row.ts'
 
 /** Seconds. A session that only lives on is written again when its expiry has moved this far. */
@@ -17,7 +18,21 @@ const ATTEMPTS = 50
 /** The confirm route takes authorizations away; merging would bring them back. */
 const removesAuthorizations = (): boolean => Provider.ctx?.oidc.route === 'end_session_confirm'
 
-export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid' | 'upsert' | 'destroy'> => {
+/** The client that a request for authorization is of, as far as can be seen before it is checked. */
+const asking = (): string | undefined => {
+  const { client_id: client } = Provider.ctx?.query ?? {}
+  return typeof client === 'string' && client.length <= 200 ? client : undefined
+}
+
+const grantOf = ({ authorizations }: Readonly<AdapterPayload>, client: string): Read[] => {
+  const id = Object.entries(authorizations ?? {}).find(([name]) => name === client)?.[1].grantId
+  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: grantKey(id) }]
+}
+
+export const createSessionRows = (
+  rows: Rows,
+  ahead: Ahead,
+): Pick<Adapter, 'find' | 'findByUid' | 'upsert' | 'destroy'> => {
   const { store } = rows
   /** Under which id this request read the session before it gave it a new one, and whether it was still there then. */
   const formers = new WeakMap<object, { seen: Seen; alive: boolean }>()
@@ -61,8 +76,14 @@ export const createSessionRows = (rows: Rows): Pick<Adapter, 'find' | 'findByUid
 
   return {
     async find(id) {
-      const found = await live('key', rows.key(id))
+      const key = rows.key(id)
+      const client = asking()
+      const place = () => placeName(SESSION, key, ` ${client}`)
+      const reading = live('key', key)
+      if (client !== undefined) ahead.begin(place)
+      const found = await reading
       if (!found) return undefined
+      if (client !== undefined) ahead.expect(place, () => grantOf(found.payload, client))
       memory.set(SESSION, id, found)
       return copyOf(found.payload)
     },

@@ -40,6 +40,8 @@ export type Mark =
 
 /** Short-lived things. Throws Fault `store.unavailable` when the database does not answer within 2 s. */
 export interface ArtifactStore {
+  /** A call is a round trip to another process: what is needed soon is worth asking for together. */
+  readonly remote?: true
   /** Inserts or replaces. Keeps `consumedAt` of an existing row; a userCode or uid that a live row of another key holds moves to this row. */
   put(model: Model, row: ArtifactRow, options?: { ifRevision?: number }): Promise<PutResult>
   /** True for the first caller of (model, key) until `expiresAt`, false for everyone after: replay markers, one-time proofs. */

@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createLog } from '#kernel/log.ts'
 import { start } from '#src/wire.ts'
-import { APP, alice, asAlice, authorizationUrl, basicAuth, client, freePort, load, redeem } from '#test/flows/world.ts'
+import { APP, alice, asAlice, authorizationUrl, client, freePort, load, redeem } from '#test/flows/world.ts'
 import { Browser } from '#test/world/browser.ts'
 import { startRedis } from '../../scripts/redis.ts'
 import { startProxy } from './redis-proxy.ts'
-import { missing, until } from './redis-world.ts'
+import { missing } from './redis-world.ts'
 
 const SCOPE = { scope: 'openid profile email' }
 /** ms that everything takes to Redis while round trips are counted: far more than all else of a login takes. */
@@ -45,6 +46,11 @@ const signIn = async (browser: Browser, issuer: string) => {
 
 const codeOf = ({ url }: { url: URL }): string => url.searchParams.get('code') ?? ''
 
+/** Until nothing is sent any more: what a request leaves to be done after it waits for nobody. */
+const quiet = async (proxy: Awaited<ReturnType<typeof startProxy>>) => {
+  for (let before = -1; before !== proxy.sent(); await delay(300)) before = proxy.sent()
+}
+
 const timed = async <T>(work: () => Promise<T>): Promise<{ took: number; result: T }> => {
   const began = performance.now()
   const result = await work()
@@ -63,6 +69,7 @@ describe('redis: a whole server', { skip: missing }, () => {
       return [authorization.took, token.took]
     }
     await flow()
+    await quiet(proxy)
     proxy.slowDown(LATENCY)
     const trips = (await flow()).map((took) => Math.floor(took / LATENCY))
     proxy.slowDown(0)
