@@ -42,6 +42,7 @@ export const doors: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['adapters/sqlite'],
   ioredis: ['adapters/redis'],
   mongodb: ['adapters/mongo'],
+  re2js: ['kernel'],
 }
 
 export interface SourceFile {

@@ -57,6 +57,8 @@ const joined = (own: Loaded, demo: Loaded): Loaded => {
       identityProviders: both(mine.identityProviders, theirs.identityProviders, (item) => item.id),
       mappings: both(mine.mappings, theirs.mappings, (item) => item.name),
       acrs: both(mine.acrs, theirs.acrs, (item) => item.name),
+      scopes: both(mine.scopes, theirs.scopes, (item) => item.name),
+      sectorIdentifiers: both(mine.sectorIdentifiers, theirs.sectorIdentifiers, (item) => item.id),
     },
   }
 }

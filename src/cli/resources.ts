@@ -61,6 +61,8 @@ const everything = async (records: Records): Promise<Record<ResourceName, readon
   identityProviders: await records.providers.all(),
   mappings: await records.mappings.all(),
   acrs: await records.acrs.all(),
+  scopes: await records.scopes.all(),
+  sectorIdentifiers: await records.sectorIdentifiers.all(),
 })
 
 /** What is stored and declared, as a file that `apply` takes. */

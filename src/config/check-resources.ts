@@ -1,4 +1,5 @@
 /** What one resource asks of another: names that must exist, ids that must not meet. */
+import { isReservedScope, isStandardScope } from '#kernel/scopes.ts'
 import type { Known, Report } from './checks.ts'
 import { reservedWays } from './later.ts'
 import { didYouMean, nearest } from './mistakes.ts'
@@ -33,7 +34,7 @@ const unique = <T>(
 }
 
 const duplicates = (resources: PartialResources, report: Report) => {
-  const { clients, accounts, identityProviders, mappings, acrs } = resources
+  const { clients, accounts, identityProviders, mappings, acrs, scopes, sectorIdentifiers } = resources
   unique(
     report,
     clients,
@@ -69,6 +70,18 @@ const duplicates = (resources: PartialResources, report: Report) => {
     acrs,
     (index) => `acrs.${index}.name`,
     ({ name }) => name,
+  )
+  unique(
+    report,
+    scopes,
+    (index) => `scopes.${index}.name`,
+    ({ name }) => name,
+  )
+  unique(
+    report,
+    sectorIdentifiers,
+    (index) => `sectorIdentifiers.${index}.id`,
+    ({ id }) => id,
   )
 }
 
@@ -133,6 +146,16 @@ const acrs = (
     })
   })
 
+/** The standard ones may give more claims; the rest of a name that has a meaning already is nobody's to define. */
+const scopes = ({ scopes }: PartialResources, report: Report) =>
+  scopes.forEach(({ name, type }, index) => {
+    if (name === undefined) return
+    if (isReservedScope(name))
+      report(`scopes.${index}.name`, `found ${JSON.stringify(name)}, which has a meaning already, must be another name`)
+    else if (isStandardScope(name) && type !== undefined && type !== 'openid')
+      report(`scopes.${index}.type`, `found "${type}", must be openid for a standard scope`)
+  })
+
 /** Providers and acrs may be stored rather than declared, so that only what looks like a slip of the pen is a mistake. */
 const clients = (
   resources: PartialResources,
@@ -185,5 +208,6 @@ export const checkResources = (
   sharedSelectors(resources, report)
   providers(resources, names, known, report)
   acrs(resources, settings, names, known, report)
+  scopes(resources, report)
   clients(resources, settings, names, known, report)
 }

@@ -3,16 +3,7 @@
  * so, instead of "unknown". A `*` stands for any one level. A line goes when its setting is built.
  */
 
-const topLevel = [
-  'spontaneousScopeLifetime',
-  'mail',
-  'metrics',
-  'apiClients',
-  'scopes',
-  'sectorIdentifiers',
-  'tokenProxyClients',
-  'endpoints',
-]
+const topLevel = ['mail', 'metrics', 'apiClients', 'tokenProxyClients', 'endpoints']
 const features = ['deviceFlow', 'ciba', 'rar', 'tokenExchange', 'mtls', 'clientIdMetadata']
 const methods = ['basic_lock', 'fido2', 'u2f', 'twilio_sms', 'email_otp', 'yubicloud', 'duo', 'cert', 'ldap']
 const protocols = ['oauth2', 'oauth1', 'saml', 'passport']
@@ -23,7 +14,6 @@ const paths = [
   ...methods.map((name) => `methods.${name}`),
   'listen.tls.clientCaFile',
   ...['directory', 'maxFiles', 'stomp'].map((name) => `logging.${name}`),
-  ...['allow_spontaneous_scopes', 'spontaneous_scopes'].map((name) => `clients.*.${name}`),
   ...['preset', 'logout', ...protocols].map((name) => `identityProviders.*.${name}`),
 ]
 

@@ -10,6 +10,7 @@ import {
   mappingRecord,
   providerRecord,
 } from '#kernel/records/provider.ts'
+import { type Scope, type SectorIdentifier, scopeRecord, sectorRecord } from '#kernel/records/scope.ts'
 import { clientInput } from './clients.ts'
 
 /** The validated resources of one file. */
@@ -19,6 +20,8 @@ export interface Resources {
   readonly identityProviders: readonly IdentityProvider[]
   readonly mappings: readonly Mapping[]
   readonly acrs: readonly Acr[]
+  readonly scopes: readonly Scope[]
+  readonly sectorIdentifiers: readonly SectorIdentifier[]
 }
 
 const PHC = /^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/
@@ -47,7 +50,23 @@ export const resourcesShape = (protocols: Readonly<Record<string, z.ZodType>>) =
     .prefault([])
     .meta({ title: 'Mappings', help: 'Which claim of an account comes from what.' }),
   acrs: z.array(acrRecord).prefault([]).meta({ title: 'Ways of signing in', help: 'Named sequences of steps.' }),
+  scopes: z.array(scopeRecord).prefault([]).meta({
+    title: 'Scopes',
+    help: 'Scopes beside the standard ones; profile, email, address and phone may be extended.',
+  }),
+  sectorIdentifiers: z
+    .array(sectorRecord)
+    .prefault([])
+    .meta({ title: 'Sector identifiers', help: 'Published for clients with pairwise subjects (OIDC Core 8.1).' }),
 })
 
-export const resourceNames = ['clients', 'accounts', 'identityProviders', 'mappings', 'acrs'] as const
+export const resourceNames = [
+  'clients',
+  'accounts',
+  'identityProviders',
+  'mappings',
+  'acrs',
+  'scopes',
+  'sectorIdentifiers',
+] as const
 export type ResourceName = (typeof resourceNames)[number]

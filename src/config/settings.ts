@@ -205,6 +205,11 @@ const subjects = z
   })
   .prefault({})
 
+const spontaneousScopeLifetime = seconds(
+  'P1D',
+  'A spontaneous scope is gone so long after it was first granted to a person (or to a client that acts for itself).',
+)
+
 const authorizationParameters = distinct(parameterName)
   .default(['preselectedExternalProvider'])
   .meta({ help: 'Extra parameters of authorization requests that are let through.' })
@@ -287,6 +292,7 @@ export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => (
   features: features.meta({ title: 'Features' }),
   registration: registration.meta({ title: 'Dynamic registration' }),
   subjects: subjects.meta({ title: 'Subjects' }),
+  spontaneousScopeLifetime,
   authorizationParameters,
   resourceServers: resourceServers.meta({ title: 'Resource servers' }),
   methods: methodsOf(methods).meta({ title: 'Local sign-in methods' }),

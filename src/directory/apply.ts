@@ -17,7 +17,7 @@ import {
   type Step,
   shelfOf,
 } from './intent.ts'
-import { acrKind, clientKind, mappingKind, providerKind } from './kinds.ts'
+import { acrKind, clientKind, mappingKind, providerKind, scopeKind, sectorKind } from './kinds.ts'
 import { normaliseUsername } from './normalise.ts'
 import type { Resources } from './overlay.ts'
 
@@ -55,7 +55,9 @@ const plain = [
   { resource: 'mappings', ...mappingKind },
   { resource: 'identityProviders', ...providerKind },
   { resource: 'acrs', ...acrKind },
+  { resource: 'scopes', ...scopeKind },
   { resource: 'clients', ...clientKind },
+  { resource: 'sectorIdentifiers', ...sectorKind },
 ] as const
 
 const planPlain = async (shelves: Shelves, resources: Resources): Promise<Step[]> => {
@@ -126,10 +128,20 @@ const declaredIn = (resources: Resources): Record<ResourceName, string[]> => ({
   identityProviders: resources.identityProviders.map(providerKind.id),
   mappings: resources.mappings.map(mappingKind.id),
   acrs: resources.acrs.map(acrKind.id),
+  scopes: resources.scopes.map(scopeKind.id),
+  sectorIdentifiers: resources.sectorIdentifiers.map(sectorKind.id),
 })
 
 /** In an order in which no record is removed before one that refers to it. */
-const removalOrder: readonly ResourceName[] = ['clients', 'accounts', 'acrs', 'identityProviders', 'mappings']
+const removalOrder: readonly ResourceName[] = [
+  'sectorIdentifiers',
+  'clients',
+  'accounts',
+  'scopes',
+  'acrs',
+  'identityProviders',
+  'mappings',
+]
 
 const removal = async (shelves: Shelves, resource: ResourceName, id: string): Promise<Step | undefined> => {
   const key = resource === 'accounts' ? (await shelves.accounts.byUsername(id))?.id : id

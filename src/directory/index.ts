@@ -18,6 +18,8 @@ import {
   linkKind,
   mappingKind,
   providerKind,
+  scopeKind,
+  sectorKind,
 } from './kinds.ts'
 import { createLinks } from './links.ts'
 import type { Resources } from './overlay.ts'
@@ -49,6 +51,8 @@ const openRows = (ground: Ground) => {
     providers: open(providerKind),
     mappings: open(mappingKind),
     acrs: open(acrKind),
+    scopes: open(scopeKind),
+    sectorIdentifiers: open(sectorKind),
   }
 }
 
@@ -95,6 +99,8 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
     providers: createShelf(rows.providers, providerKind.id, overlay.identityProviders, providerKind.read),
     mappings: createShelf(rows.mappings, mappingKind.id, overlay.mappings, mappingKind.read),
     acrs: createShelf(rows.acrs, acrKind.id, overlay.acrs, acrKind.read),
+    scopes: createShelf(rows.scopes, scopeKind.id, overlay.scopes, scopeKind.read),
+    sectorIdentifiers: createShelf(rows.sectorIdentifiers, sectorKind.id, overlay.sectorIdentifiers, sectorKind.read),
   }
   const { apply } = await openApply(given, shelves, draw)
   await seedAccounts(accounts, overlay.accounts)

@@ -12,12 +12,15 @@ import type { Resources } from './overlay.ts'
 import type { Records, Shelf } from './records.ts'
 
 export type ResourceName = keyof Resources
-export type Shelves = Pick<Records, 'clients' | 'accounts' | 'providers' | 'mappings' | 'acrs'>
+export type Shelves = Pick<
+  Records,
+  'clients' | 'accounts' | 'providers' | 'mappings' | 'acrs' | 'scopes' | 'sectorIdentifiers'
+>
 
 export const shelfOf = (shelves: Shelves, resource: ResourceName): Shelf<unknown> =>
   shelves[resource === 'identityProviders' ? 'providers' : resource] as Shelf<unknown>
 
-const resource = z.enum(['clients', 'accounts', 'identityProviders', 'mappings', 'acrs'])
+const resource = z.enum(['clients', 'accounts', 'identityProviders', 'mappings', 'acrs', 'scopes', 'sectorIdentifiers'])
 const step = z.strictObject({
   resource,
   /** As people know it: an account's username. */

@@ -20,6 +20,7 @@ import {
   mappingRecord,
   providerBase,
 } from '#kernel/records/provider.ts'
+import { type Scope, type SectorIdentifier, scopeRecord, sectorRecord } from '#kernel/records/scope.ts'
 import type { KindOf } from './collection.ts'
 import { normaliseEmail, normaliseUsername } from './normalise.ts'
 
@@ -89,6 +90,14 @@ export const providerKind: KindOf<IdentityProvider> = {
   kind: 'identityProvider',
   id: ({ id }) => id,
   read: (value) => checked(anyProvider)(value) as IdentityProvider,
+}
+
+export const scopeKind: KindOf<Scope> = { kind: 'scope', id: ({ name }) => bounded(name), read: checked(scopeRecord) }
+
+export const sectorKind: KindOf<SectorIdentifier> = {
+  kind: 'sectorIdentifier',
+  id: ({ id }) => id,
+  read: checked(sectorRecord),
 }
 
 export const mappingKind: KindOf<Mapping> = { kind: 'mapping', id: ({ name }) => name, read: checked(mappingRecord) }

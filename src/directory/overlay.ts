@@ -2,6 +2,7 @@
 import type { AccountInput } from '#kernel/records/account.ts'
 import type { Client } from '#kernel/records/client.ts'
 import type { Acr, IdentityProvider, Mapping } from '#kernel/records/provider.ts'
+import type { Scope, SectorIdentifier } from '#kernel/records/scope.ts'
 
 /** The resources of one file. */
 export interface Resources {
@@ -10,6 +11,16 @@ export interface Resources {
   readonly identityProviders: readonly IdentityProvider[]
   readonly mappings: readonly Mapping[]
   readonly acrs: readonly Acr[]
+  readonly scopes: readonly Scope[]
+  readonly sectorIdentifiers: readonly SectorIdentifier[]
 }
 
-export const noResources: Resources = { clients: [], accounts: [], identityProviders: [], mappings: [], acrs: [] }
+export const noResources: Resources = {
+  clients: [],
+  accounts: [],
+  identityProviders: [],
+  mappings: [],
+  acrs: [],
+  scopes: [],
+  sectorIdentifiers: [],
+}

@@ -7,6 +7,7 @@ import type { Account, AccountInput, Consent, Link } from '#kernel/records/accou
 import type { Client } from '#kernel/records/client.ts'
 import type { Credential } from '#kernel/records/credential.ts'
 import type { Acr, IdentityProvider, Mapping } from '#kernel/records/provider.ts'
+import type { Scope, SectorIdentifier } from '#kernel/records/scope.ts'
 
 export interface Versioned<T> {
   readonly value: T
@@ -128,6 +129,8 @@ export interface Records {
   readonly providers: Shelf<IdentityProvider>
   readonly mappings: Shelf<Mapping>
   readonly acrs: Shelf<Acr>
+  readonly scopes: Shelf<Scope>
+  readonly sectorIdentifiers: Shelf<SectorIdentifier>
   readonly consents: Consents
   readonly credentials: Credentials
   readonly keys: Keys

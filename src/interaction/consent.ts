@@ -31,6 +31,7 @@ export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Logi
   const before = accountId === undefined ? undefined : await world.records.consents.get(accountId, interaction.clientId)
   const declined = new Set(before?.rejectedScopes)
   const t = textsFor(ctx, world.messages)
+  const defined = new Map((await world.records.scopes.all()).map((scope) => [scope.name, scope]))
   world.view(ctx, 'consent', {
     client: card,
     account: { name: account?.username ?? accountId ?? '' },
@@ -38,7 +39,11 @@ export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Logi
     cancel: `${base}/cancel`,
     scopes: scopes
       .filter((name) => name !== 'offline_access')
-      .map((name) => ({ name, ...scopeTexts(t, name), required: name === 'openid', declined: declined.has(name) })),
+      .map((name) => {
+        const { displayName, description } = defined.get(name) ?? {}
+        const own = { ...(displayName && { displayName }), ...(description && { description }) }
+        return { name, ...scopeTexts(t, name), ...own, required: name === 'openid', declined: declined.has(name) }
+      }),
     claims: words(interaction.prompt.details.missingOIDCClaims).map((name) => ({
       name,
       displayName: claimText(t, name),

@@ -10,6 +10,7 @@ import type { Box } from '#artifacts/box.ts'
 import { mayBe } from '#artifacts/ids.ts'
 import type { SigningKey } from '#directory/records.ts'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
+import type { ScopedToken } from './spontaneous.ts'
 
 const TYPE = 'at+jwt'
 /** Longer values are none of ours. */
@@ -200,8 +201,9 @@ type Find = (value: unknown, ...more: unknown[]) => Promise<Model | undefined>
 /**
  * A model of access tokens whose tokens may be handed out as JWT.
  * @param Above the engine's own; the class keeps its name, which is the model's
+ * @param limit has its say about scope and lifetime of a token that is about to be issued
  */
-export const wrapping = <C>(Above: C, jwts: AccessTokenJwts): C => {
+export const wrapping = <C>(Above: C, jwts: AccessTokenJwts, limit: (token: ScopedToken) => Promise<void>): C => {
   const Base = Above as unknown as ModelClass & { find: Find; IN_PAYLOAD: string[]; name: string }
   const isOwnRecord = Base.name === 'ClientCredentials'
   class Wrapping extends Base {
@@ -220,6 +222,7 @@ export const wrapping = <C>(Above: C, jwts: AccessTokenJwts): C => {
     }
 
     override async getValueAndPayload(): Promise<{ value: string; payload?: Payload | undefined }> {
+      await limit(this as unknown as ScopedToken)
       if (jwts.wraps(this)) this.asJwt = true
       const { value, payload } = await super.getValueAndPayload()
       if (!this.asJwt || !payload) return { value, payload }

@@ -8,11 +8,12 @@ import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
-import { claimsOf, scopes } from './claims.ts'
+import { claimsOf } from './claims.ts'
 import { asymmetric, encryption, extraMembers, responseTypes } from './clients.ts'
 import type { SessionExtras } from './engine.ts'
 import { createFeatures, type FeatureParts, type Pages } from './features.ts'
 import { checkFrontchannel } from './logout.ts'
+import type { ScopeTable } from './scopes.ts'
 import { CHECK_PATH } from './session-management.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
 import { createTokenClaims } from './token-claims.ts'
@@ -145,6 +146,7 @@ export interface Ingredients {
   /** Newest first, base64url. */
   readonly cookieKeys: readonly string[]
   readonly mappings: readonly Mapping[]
+  readonly scopes: ScopeTable
   readonly acrs: readonly string[]
   readonly adapter: NonNullable<Configuration['adapter']>
   readonly policy: NonNullable<NonNullable<Configuration['interactions']>['policy']>
@@ -183,7 +185,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     acrValues: [...given.acrs],
     allowOmittingSingleRegisteredRedirectUri: false,
     assertJwtClientAuthClaimsAndHeader: shortAssertions(clock),
-    claims: claimsOf(given.mappings),
+    claims: claimsOf(given.mappings, given.scopes),
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
     clientBasedCORS,
     clientDefaults: {
@@ -204,7 +206,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     },
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
     extraTokenClaims: createTokenClaims(given.hooks.accessToken),
-    features: createFeatures(settings, { ...given, scopes }),
+    features: createFeatures(settings, given),
     fetch: guarded(given.fetch),
     fetchResponseBodyLimits,
     findAccount: given.findAccount,
@@ -222,8 +224,10 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     revokeGrantPolicy: (ctx) => !(ctx.oidc.route === 'revocation' && ctx.oidc.entities.AccessToken),
     rotateRefreshToken: true,
     routes,
-    scopes: [...scopes],
-    sectorIdentifierUriValidate: isRegistering,
+    scopes: [...given.scopes.names],
+    // What we publish ourselves the registration policy has looked at.
+    sectorIdentifierUriValidate: ({ sectorIdentifierUri: uri }) =>
+      isRegistering() && !uri?.startsWith(`${settings.issuer}/sector/`),
     subjectTypes: ['public', 'pairwise'],
     ttl: ttl(settings, clock),
   }

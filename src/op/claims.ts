@@ -5,60 +5,35 @@ import type { Account } from '#kernel/records/account.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
 import type { SessionExtras, TokenExtras } from './engine.ts'
 import { ASKED, type Asked } from './hooks.ts'
-
-/** OIDC Core 5.4; `openid` carries what every ID token tells of the sign-in (CONTRACT 5). */
-const standard: Readonly<Record<string, readonly string[]>> = {
-  openid: ['sub', 'acr', 'amr', 'auth_time', 'idp'],
-  profile: [
-    'name',
-    'family_name',
-    'given_name',
-    'middle_name',
-    'nickname',
-    'preferred_username',
-    'profile',
-    'picture',
-    'website',
-    'gender',
-    'birthdate',
-    'zoneinfo',
-    'locale',
-    'updated_at',
-  ],
-  email: ['email', 'email_verified'],
-  address: ['address'],
-  phone: ['phone_number', 'phone_number_verified'],
-}
-
-/** offline_access: OIDC Core 11. */
-export const scopes: readonly string[] = [...Object.keys(standard), 'offline_access']
+import type { ScopeTable } from './scopes.ts'
 
 /**
  * For the engine's `claims`: scopes with their claims, and beside them single claims that a relying party may ask for by
  * the `claims` parameter: whatever a mapping of this deployment writes.
  */
-export const claimsOf = (mappings: readonly Mapping[]): Record<string, null | string[]> => {
-  const inScopes = new Set(Object.values(standard).flat())
+export const claimsOf = (mappings: readonly Mapping[], { claims }: ScopeTable): Record<string, null | string[]> => {
+  const inScopes = new Set(Object.values(claims).flat())
   const mapped = mappings
     .flatMap((mapping) => Object.keys(mapping.attributes))
-    .filter((name) => name !== 'username' && !inScopes.has(name) && !Object.hasOwn(standard, name))
+    .filter((name) => name !== 'username' && !inScopes.has(name) && !Object.hasOwn(claims, name))
   return {
-    ...Object.fromEntries(Object.entries(standard).map(([scope, claims]) => [scope, [...claims]])),
+    ...Object.fromEntries(Object.entries(claims).map(([scope, members]) => [scope, [...members]])),
     ...Object.fromEntries(mapped.map((name) => [name, null])),
   }
 }
 
 /** The account's claims under their standard names; `sub` is added by the engine. */
-const claimsOfAccount = (account: Account): Record<string, unknown> => ({
+const claimsOfAccount = (account: Account, scopes: ScopeTable): Record<string, unknown> => ({
   preferred_username: account.username,
   ...(account.updatedAt !== undefined && { updated_at: Math.floor(account.updatedAt / 1000) }),
   ...(account.email !== undefined && { email: account.email, email_verified: account.email_verified }),
   ...account.claims,
+  ...scopes.mapped(account),
 })
 
 /** For the engine's `findAccount`: a disabled account is as good as none, in every flow and at once. */
 export const createFindAccount =
-  (accounts: Records['accounts']) =>
+  (accounts: Records['accounts'], scopes: ScopeTable) =>
   async (...[ctx, sub, token]: Parameters<FindAccount>): Promise<EngineAccount | undefined> => {
     const account = await accounts.get(sub)
     if (!account || account.disabled) return undefined
@@ -66,11 +41,11 @@ export const createFindAccount =
       accountId: sub,
       claims(use) {
         const asked: Asked = { use: use === 'id_token' ? use : 'userinfo', account }
-        if (use !== 'id_token') return { ...claimsOfAccount(account), sub, [ASKED]: asked }
+        if (use !== 'id_token') return { ...claimsOfAccount(account, scopes), sub, [ASKED]: asked }
         const idp = token
           ? (token as TokenExtras).idp
           : (ctx.oidc.session as SessionExtras | undefined)?.upstream?.provider
-        return { ...claimsOfAccount(account), ...(idp !== undefined && { idp }), sub, [ASKED]: asked }
+        return { ...claimsOfAccount(account, scopes), ...(idp !== undefined && { idp }), sub, [ASKED]: asked }
       },
     }
   }

@@ -21,7 +21,6 @@ import type {
 import { randomToken } from '#kernel/random.ts'
 import type { Client } from '#kernel/records/client.ts'
 import { cookiesFor } from './build.ts'
-import { scopes as knownScopes } from './claims.ts'
 import type { Engine, SessionExtras, Upstream } from './engine.ts'
 import { grantDecision, type Names } from './grants.ts'
 import type { Instance } from './instance.ts'
@@ -148,13 +147,16 @@ const grant = async (
 ): Promise<string> => {
   const { accountId, uid: sessionUid } = signed
   const clientId = String(stored.params.client_id)
-  const asked = words(stored.params.scope).filter((scope) => knownScopes.includes(scope))
+  const { engine, scopes: table, spontaneous } = instance()
+  const requested = words(stored.params.scope)
+  const passing = spontaneous.matching(await engine.Client.find(clientId), requested)
+  const asked = requested.filter((scope) => table.names.includes(scope) || passing.includes(scope))
   const rejectedScopes = decision.rejectedScopes.filter((scope) => asked.includes(scope) && scope !== 'openid')
   const claims = (stored.prompt.details.missingOIDCClaims as string[] | undefined) ?? []
   const resources = (stored.prompt.details.missingResourceScopes ?? {}) as ResourceScopes
   const declined = decision.rejectedScopes.filter((scope) => Object.values(resources).flat().includes(scope))
   const consent = await records.consents.get(accountId, clientId)
-  const grantId = await grantDecision(instance().engine, names, {
+  const grantId = await grantDecision(engine, names, {
     owner: { sessionUid, accountId, clientId },
     grantId: stored.grantId,
     scopes: asked,
@@ -165,11 +167,18 @@ const grant = async (
     epoch: consent?.epoch ?? 0,
   })
   const scopes = asked.filter((scope) => !rejectedScopes.includes(scope))
+  await spontaneous.begin(
+    clientId,
+    accountId,
+    passing.filter((scope) => scopes.includes(scope)),
+  )
+  // Spontaneous scopes are gone some day: they are asked about each time that they come up.
+  const lasting = (list: readonly string[]) => list.filter((scope) => !passing.includes(scope))
   if (decision.remember)
     await records.consents.remember(accountId, clientId, {
-      scopes,
+      scopes: lasting(scopes),
       claims,
-      rejectedScopes: [...new Set([...rejectedScopes, ...declined])],
+      rejectedScopes: lasting([...new Set([...rejectedScopes, ...declined])]),
       resources: withoutScopes(resources, declined),
     })
   return grantId

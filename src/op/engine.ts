@@ -7,6 +7,7 @@ import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-prov
 import type { WayTaken } from '#kernel/ports.ts'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 import { ASKED, type Asked, type HookSeams } from './hooks.ts'
+import type { Spontaneous } from './spontaneous.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
@@ -42,6 +43,9 @@ export interface Seams {
   /** Signs access tokens of clients that get them as JWT, and reads them. */
   readonly jwts: AccessTokenJwts
   readonly hooks: HookSeams
+  /** Whether a hook gives the scope's claims. */
+  isDynamicScope(name: string): boolean
+  readonly spontaneous: Pick<Spontaneous, 'of' | 'limit'>
 }
 
 /** Members that the published types of sessions and tokens leave out. */
@@ -214,6 +218,13 @@ export class Engine extends Base {
           return engine.urlFor(name, options)
         }
 
+        /** ENGINE 6: scopes that exist for this client only are as good as configured ones. */
+        override get requestParamOIDCScopes(): Set<string> {
+          const scopes = inherited(Above, 'requestParamOIDCScopes', this) as Set<string>
+          for (const scope of seams.spontaneous.of(this.#ctx)) scopes.add(scope)
+          return scopes
+        }
+
         override promptPending(name: string): boolean {
           if (name === 'none' && this.route === 'authorization' && seams.isPassiveTrip(this.#ctx)) return false
           return super.promptPending(name)
@@ -271,7 +282,10 @@ export class Engine extends Base {
         override async result() {
           const { ctx, client, available } = this
           const asked = available[ASKED] as Asked | undefined
-          return seams.hooks.claims(ctx, client, asked, this.#scopes, await super.result())
+          const claims = await super.result()
+          const dynamic = this.#scopes.filter((name) => seams.isDynamicScope(name))
+          const all = dynamic.length > 0 ? await seams.hooks.dynamicScopes(ctx, client, asked, dynamic, claims) : claims
+          return seams.hooks.claims(ctx, client, asked, this.#scopes, all)
         }
       }
     })
@@ -297,11 +311,15 @@ export class Engine extends Base {
   }
 
   override get AccessToken(): Provider['AccessToken'] {
-    return once(this, 'AccessToken', () => wrapping(original(this, 'AccessToken'), this.#seams.jwts))
+    return once(this, 'AccessToken', () =>
+      wrapping(original(this, 'AccessToken'), this.#seams.jwts, this.#seams.spontaneous.limit),
+    )
   }
 
   override get ClientCredentials(): Provider['ClientCredentials'] {
-    return once(this, 'ClientCredentials', () => wrapping(original(this, 'ClientCredentials'), this.#seams.jwts))
+    return once(this, 'ClientCredentials', () =>
+      wrapping(original(this, 'ClientCredentials'), this.#seams.jwts, this.#seams.spontaneous.limit),
+    )
   }
 
   override get RefreshToken(): Provider['RefreshToken'] {

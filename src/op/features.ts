@@ -25,8 +25,6 @@ export interface Pages {
 }
 
 export interface FeatureParts {
-  /** All scopes. */
-  readonly scopes: readonly string[]
   readonly pages: Pages
   readonly clock: Clock
   /** 32 bytes. */

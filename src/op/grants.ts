@@ -15,6 +15,7 @@ import {
   type ResourceScopes,
   rememberedResourceScopes,
 } from './resource-servers.ts'
+import type { Spontaneous } from './spontaneous.ts'
 
 /** A revoked grant's id stays refused; the next one of the same session takes the next number. */
 const GENERATIONS = 16
@@ -85,13 +86,15 @@ const saveGrant = async (grant: Grant, names: Names, owner: GrantOwner, epoch: n
 
 /** For the engine's `loadExistingGrant`: the grant that this request may use without asking, as far as it goes. */
 export const createLoadExistingGrant =
-  (consents: Records['consents'], names: Names, hooks: Pick<HookSeams, 'consent'>) =>
+  (consents: Records['consents'], names: Names, hooks: Pick<HookSeams, 'consent'>, spontaneous: Spontaneous) =>
   async (ctx: KoaContextWithOIDC): Promise<Grant | undefined> => {
     const { client, session, account, provider, result } = ctx.oidc
     if (!client || !session || !account) return undefined
+    await spontaneous.decide(ctx)
     const known = result?.consent?.grantId ?? session.grantIdFor(client.clientId)
     const found = known === undefined ? undefined : await provider.Grant.find(known)
     const grant = found?.accountId === account.accountId && found.clientId === client.clientId ? found : undefined
+    if (grant) await spontaneous.expire(grant)
 
     const wanted = missing(ctx, grant)
     if (grant && isNothing(wanted)) return grant
@@ -108,6 +111,7 @@ export const createLoadExistingGrant =
     const rejected = given.scopes.filter((scope) => consent?.rejectedScopes.includes(scope) && client.trusted !== true)
     // A rejected scope counts as asked only when it is added and rejected.
     if (rejected.length > 0) next.rejectOIDCScope(rejected)
+    await spontaneous.begin(owner.clientId, owner.accountId, spontaneous.matching(client, given.scopes))
     await saveGrant(next, names, owner, consent?.epoch ?? 0)
     return next
   }

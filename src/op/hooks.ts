@@ -86,6 +86,16 @@ export interface HookSeams {
     scopes: readonly string[],
     claims: Members,
   ): Promise<Members>
+  /** The same with the claims of granted scopes of the type `dynamic`. */
+  dynamicScopes(
+    ctx: KoaContextWithOIDC | undefined,
+    client: Client,
+    asked: Asked | undefined,
+    scopes: readonly string[],
+    claims: Members,
+  ): Promise<Members>
+  /** Which of these may come up; none while the hook is broken. */
+  spontaneousScopes(client: Client, scopes: string[], accountId: string | undefined): Promise<string[]>
   /** For the engine's `extraTokenClaims`. */
   accessToken(ctx: KoaContextWithOIDC | undefined, token: object): Promise<Members | undefined>
   /** Adds to what an introspection tells; false: it tells nothing. */
@@ -122,6 +132,22 @@ export const createHookSeams = (hooks: HookRunner, accounts: Records['accounts']
       const answer = await oauth(hooks.run('claims', free, given, loginOf(ctx)))
       return { ...partition(answer).free, ...fixed }
     },
+    async dynamicScopes(ctx, client, asked, scopes, claims) {
+      if (!asked || !hooks.has('dynamicScopes')) return claims
+      const given = { use: asked.use, scopes, client: hookClient(client), account: hookAccount(asked.account) }
+      const answer = await oauth(hooks.run('dynamicScopes', {}, given, loginOf(ctx)))
+      return { ...partition(answer).free, ...claims }
+    },
+    async spontaneousScopes(client, scopes, accountId) {
+      if (!hooks.has('spontaneousScopes')) return scopes
+      const given = { client: hookClient(client), ...(await accountOf(accountId)) }
+      try {
+        const answer = await hooks.run('spontaneousScopes', scopes, given, loginOf(Provider.ctx))
+        return scopes.filter((scope) => answer.includes(scope))
+      } catch {
+        return []
+      }
+    },
     async accessToken(ctx, issued) {
       if (!hooks.has('accessToken')) return undefined
       const token = issued as Token
@@ -148,7 +174,7 @@ export const createHookSeams = (hooks: HookRunner, accounts: Records['accounts']
       }
       try {
         // The engine spreads these first: what RFC 7662 defines cannot be overwritten.
-        token.extra = await hooks.run('introspection', token.extra ?? {}, given)
+        token.extra = partition(await hooks.run('introspection', token.extra ?? {}, given)).free
         return true
       } catch {
         return false

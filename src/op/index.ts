@@ -25,6 +25,7 @@ import type { PassiveRequest } from './policy.ts'
 import { createPosted } from './posted.ts'
 import { createRefreshGrace } from './refresh.ts'
 import { createRequestUris } from './request-uri.ts'
+import { createSectors } from './sectors.ts'
 import { createServe } from './serve.ts'
 import { createSessionManagement } from './session-management.ts'
 import { basePath, type OpSettings, takesRequestUris } from './settings.ts'
@@ -74,7 +75,7 @@ export interface Op {
 }
 
 /** Kinds of records that the engine is made of. */
-const ingredients = new Set(['identityProvider', 'acr', 'mapping', 'key'])
+const ingredients = new Set(['identityProvider', 'acr', 'mapping', 'key', 'scope'])
 
 /** Throws when settings and records make no working engine. */
 export const createOp = async (options: OpOptions): Promise<Op> => {
@@ -88,12 +89,13 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   const grace = createRefreshGrace(options.box, clock, settings.refreshReuseGrace)
   const guardSecrets = createSecretGuard(options.store, clock)
   const initialAccess = createInitialAccess(options)
+  const sectors = createSectors(settings.issuer, records)
   const watch = createSessionManagement(settings, await records.keys.secret('browser state'), options.presentation.view)
   const engine = createEnginePort({ ...options, names: secrets.names, instance: current })
   const pages = createPages({ ...options.presentation, ...engine, trace: options.trace })
 
   swap = await createSwap({
-    build: () => createInstance({ options, secrets, grace, initialAccess, pages, watch, guardSecrets }),
+    build: () => createInstance({ options, secrets, grace, initialAccess, sectors, pages, watch, guardSecrets }),
     nextChange: (since) => records.keys.nextChange(since),
     clock,
     log,
@@ -109,7 +111,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
   return {
     cookieKeys: secrets.cookieKeys,
     engine,
-    routes: watch.routes,
+    routes: [...watch.routes, ...sectors.routes],
     middleware: createServe({
       settings,
       instance: current,

@@ -9,7 +9,7 @@ import { randomToken, sameSecret, sha256 } from '#kernel/random.ts'
 import { createAccessTokenJwts } from './access-tokens.ts'
 import { type AcrTable, createAcrTable } from './acr.ts'
 import { buildConfiguration, cookiesFor } from './build.ts'
-import { createFindAccount, scopes } from './claims.ts'
+import { createFindAccount } from './claims.ts'
 import { createVocabulary, POLICY } from './clients.ts'
 import { keepCompiled } from './compiled-clients.ts'
 import { createDocuments, type Documents } from './documents.ts'
@@ -25,9 +25,12 @@ import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
 import type { RefreshGrace } from './refresh.ts'
 import { createRegistrationPolicy } from './registration.ts'
+import { createScopeTable, type ScopeTable } from './scopes.ts'
+import type { Sectors } from './sectors.ts'
 import type { SessionManagement } from './session-management.ts'
 import { grantLifetime, type OpSettings, takesRequestUris } from './settings.ts'
 import { createReadStatement } from './software-statements.ts'
+import { createSpontaneous, type Spontaneous } from './spontaneous.ts'
 import { createPairwise } from './subjects.ts'
 
 /** What answers requests until the next change. */
@@ -35,6 +38,8 @@ export interface Instance {
   readonly engine: Engine
   readonly documents: Documents
   readonly kept: EngineAdapters['kept']
+  readonly scopes: ScopeTable
+  readonly spontaneous: Spontaneous
 }
 
 /** Secrets of this room, made once for the deployment. */
@@ -78,6 +83,7 @@ export interface InstanceParts {
   readonly secrets: Secrets
   readonly grace: RefreshGrace
   readonly initialAccess: InitialAccess
+  readonly sectors: Sectors
   readonly pages: Pages
   readonly watch: SessionManagement
   /** Limits guesses at client secrets. */
@@ -91,12 +97,14 @@ export const readIngredients = async ({
   methods,
   secondary,
 }: Pick<OpOptions, 'settings' | 'records' | 'methods' | 'secondary'>) => {
-  const [keys, providers, acrs, mappings] = await Promise.all([
+  const [keys, providers, acrs, mappings, defined] = await Promise.all([
     records.keys.published(),
     records.providers.all(),
     records.acrs.all(),
     records.mappings.all(),
+    records.scopes.all(),
   ])
+  const scopes = createScopeTable(defined)
   const table = createAcrTable({
     methods,
     ...(secondary && { secondary }),
@@ -108,9 +116,10 @@ export const readIngredients = async ({
     keys,
     signing,
     mappings,
+    scopes,
     acrs: table,
     /** What client metadata may name. */
-    known: { scopes, acrs: table.values, algorithms: [...new Set(signing.map(({ alg }) => alg))] },
+    known: { scopes: scopes.names, acrs: table.values, algorithms: [...new Set(signing.map(({ alg }) => alg))] },
   }
 }
 
@@ -154,7 +163,17 @@ const isHouseToken =
     return initialAccessToken === false && sameSecret(value, secrets.openRegistration)
   }
 
-const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly SigningKey[], hooks: HookSeams): Seams => {
+const createSeams = (
+  parts: InstanceParts,
+  made: {
+    readonly acrs: AcrTable
+    readonly keys: readonly SigningKey[]
+    readonly hooks: HookSeams
+    readonly scopes: ScopeTable
+    readonly spontaneous: Spontaneous
+  },
+): Seams => {
+  const { acrs, keys, hooks, scopes, spontaneous } = made
   const { options, secrets, grace, watch, pages, initialAccess } = parts
   const { settings, store, clock } = options
   return {
@@ -171,6 +190,8 @@ const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly Signin
     forgive: grace.forgive,
     jwts: createJwts(parts, keys),
     hooks,
+    isDynamicScope: scopes.isDynamic,
+    spontaneous,
   }
 }
 
@@ -178,15 +199,23 @@ const createSeams = (parts: InstanceParts, acrs: AcrTable, keys: readonly Signin
 export const createInstance = async (parts: InstanceParts): Promise<Instance> => {
   const { options, secrets, pages } = parts
   const { settings, records, clock } = options
-  const { keys, signing, mappings, acrs, known } = await readIngredients(options)
+  const { keys, signing, mappings, scopes, acrs, known } = await readIngredients(options)
   const adapters = createAdapters(parts, known)
   const hooks = createHookSeams(options.hooks ?? noHooks, records.accounts)
+  const spontaneous = createSpontaneous({
+    names: scopes.names,
+    hooks,
+    box: options.box,
+    clock,
+    lifetime: settings.spontaneousScopeLifetime,
+  })
   const configuration = buildConfiguration({
     settings,
     clock,
     keys,
     cookieKeys: secrets.cookieKeys,
     mappings,
+    scopes,
     acrs: acrs.values,
     adapter: adapters.factory,
     policy: createPolicy({
@@ -196,18 +225,19 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
       byDefaults: options.byDefaults,
       passive: options.passive,
     }),
-    findAccount: translated(createFindAccount(records.accounts)),
+    findAccount: translated(createFindAccount(records.accounts, scopes)),
     isAlive: translated(async (id) => (await records.accounts.get(id))?.disabled === false),
-    loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names, hooks)),
+    loadExistingGrant: translated(createLoadExistingGrant(records.consents, secrets.names, hooks, spontaneous)),
     hooks,
     registrationPolicy: createRegistrationPolicy(
       {
         settings,
         clock,
-        registrable: scopes,
+        registrable: scopes.registrable,
         hooks,
         readStatement: createReadStatement(settings, options.fetch),
         initialAccess: parts.initialAccess,
+        sectors: parts.sectors,
       },
       isHouseToken(parts),
     ),
@@ -216,12 +246,22 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     nonceSecret: secrets.nonces,
     fetch: options.fetch,
   })
-  const engine = new Engine(settings.issuer, configuration, createSeams(parts, acrs, signing, hooks))
+  const engine = new Engine(
+    settings.issuer,
+    configuration,
+    createSeams(parts, { acrs, keys: signing, hooks, scopes, spontaneous }),
+  )
   keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)
   patchClients(engine, settings, options.notify ?? (async () => undefined))
   parts.guardSecrets(engine)
-  return { engine, documents: await createDocuments(engine, metadata(settings)), kept: adapters.kept }
+  return {
+    engine,
+    documents: await createDocuments(engine, metadata(settings)),
+    kept: adapters.kept,
+    scopes,
+    spontaneous,
+  }
 }
 
 /** How many clients a start is tried with; the rest is tried when it comes. */

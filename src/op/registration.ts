@@ -7,10 +7,12 @@ import { decodeJwt } from 'jose'
 import { type Client, type ClientMetadata, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
 import { readAllowed } from '#kernel/outbound/addresses.ts'
+import { clientRecord } from '#kernel/records/client.ts'
 import { hardenedMembers, ours } from './clients.ts'
 import type { HookSeams } from './hooks.ts'
 import type { InitialAccess } from './initial-access.ts'
 import { createRegistrationFault } from './redirects.ts'
+import type { Sectors } from './sectors.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 import type { ReadStatement } from './software-statements.ts'
 
@@ -22,6 +24,7 @@ export interface RegistrationParts {
   readonly hooks: Pick<HookSeams, 'registration'>
   readonly readStatement: ReadStatement
   readonly initialAccess: Pick<InitialAccess, 'use'>
+  readonly sectors: Pick<Sectors, 'listed'>
 }
 
 /** Metadata under way through the registration endpoint; the policy changes it in place. */
@@ -79,6 +82,21 @@ const changedByHook = async (
   for (const [name, value] of Object.entries(answer)) if (!made.includes(name)) draft[name] = value
 }
 
+/** Whoever is in a sector sees the same subjects as all others in it, so the document has to name the client's addresses. */
+const inSector = async (draft: Draft, sectors: RegistrationParts['sectors']) => {
+  const listed = await sectors.listed(draft.sector_identifier_uri)
+  const uris = Array.isArray(draft.redirect_uris) ? draft.redirect_uris : []
+  if (listed && !uris.every((uri) => listed.includes(uri)))
+    throw new errors.InvalidClientMetadata('sector_identifier_uri does not list all redirect_uris')
+}
+
+/** What the hook wrote must be what a record can hold. */
+const checkOurs = (draft: Draft) => {
+  const result = clientRecord.safeParse(JSON.parse(JSON.stringify(draft)))
+  const [issue] = result.error?.issues ?? []
+  if (issue) throw new errors.InvalidClientMetadata(`${issue.path.join('.')} ${issue.message}`)
+}
+
 const limitLife = (draft: Draft, settings: OpSettings, clock: Clock) => {
   const lifetime = settings.registration.clientLifetime
   if (lifetime === null) return
@@ -109,7 +127,7 @@ const useToken = async (
 
 /** @param isHouse tells the tokens that are no issued ones: open registration's, and the one of the configuration */
 export const createRegistrationPolicy = (given: RegistrationParts, isHouse: (token: string) => boolean) => {
-  const { settings, clock, hooks, readStatement, initialAccess } = given
+  const { settings, clock, hooks, readStatement, initialAccess, sectors } = given
   const { scopes } = settings.registration
   const allowed = scopes ?? given.registrable
   const fault = createRegistrationFault(readAllowed(settings.egress.allowPrivate), `${settings.issuer}/sector/`)
@@ -123,6 +141,8 @@ export const createRegistrationPolicy = (given: RegistrationParts, isHouse: (tok
     keepOurs(draft, current)
     limitScopes(draft, allowed, current)
     await changedByHook(ctx, draft, statement, hooks)
+    await inSector(draft, sectors)
+    checkOurs(draft)
     if (isHardened(settings)) Object.assign(draft, hardenedMembers)
     if (current) return
     limitLife(draft, settings, clock)

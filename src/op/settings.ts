@@ -11,6 +11,7 @@ export type OpSettings = Pick<
   | 'features'
   | 'registration'
   | 'subjects'
+  | 'spontaneousScopeLifetime'
   | 'authorizationParameters'
   | 'resourceServers'
   | 'discovery'

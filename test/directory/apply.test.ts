@@ -21,6 +21,8 @@ const whole: Resources = {
   identityProviders: [provider('acme')],
   mappings: [mappingRecord.parse({ name: 'acme', attributes: { username: 'sub' } })],
   acrs: [acrRecord.parse({ name: 'strong', steps: [['acme']] })],
+  scopes: [],
+  sectorIdentifiers: [],
 }
 
 const apply = async ({ records }: Node, resources: Partial<Resources>, options: Partial<ApplyOptions> = {}) => {

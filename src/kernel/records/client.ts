@@ -1,5 +1,6 @@
 /** A relying party: the registration metadata of RFC 7591 and OIDC Registration, plus what only administrators set (CONTRACT 3). */
 import { z } from 'zod'
+import { isPattern } from '../pattern.ts'
 
 /** Fields beyond the registration metadata. `adminOnly` ones are refused at dynamic registration and kept on update. */
 export const clientExtras = {
@@ -26,6 +27,15 @@ export const clientExtras = {
     .min(1)
     .optional()
     .meta({ adminOnly: true, help: 'Their `aud` where the request names no resource; the issuer when absent.' }),
+  allow_spontaneous_scopes: z
+    .boolean()
+    .default(false)
+    .meta({ adminOnly: true, help: 'It may ask for scopes that match spontaneous_scopes and exist only then.' }),
+  spontaneous_scopes: z
+    .array(z.string().min(1).refine(isPattern, 'must be a regular expression (RE2) of at most 200 characters'))
+    .max(20)
+    .optional()
+    .meta({ adminOnly: true, help: 'Regular expressions (RE2) that the whole scope must match.' }),
 } as const
 
 /** Everything else is validated by the engine against the specifications, so unknown registration members pass here. */
