@@ -86,7 +86,7 @@ test('apply writes nothing of a file that has a mistake, and repeats no secret',
   const told = await shell.run(['apply', file])
   assert.deepEqual([told.code, told.out], [1, ''])
   assert.deepEqual(lines(told.err), [
-    'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs)',
+    'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs, scopes, sectorIdentifiers)',
     'accounts.0.password: found a list, must be text',
     'acrs.0.steps.0.0: found "acne", which is no method or provider, must be one of basic, otp, acme; did you mean "acme"?',
   ])

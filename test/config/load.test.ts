@@ -65,6 +65,7 @@ test('without anything all defaults hold, and they are those of the contract', (
       softwareStatements: { required: false, trusted: [] },
     },
     subjects: { default: 'public', publicAttribute: 'id', pairwise: 'algorithmic' },
+    spontaneousScopeLifetime: 86400,
     authorizationParameters: ['preselectedExternalProvider'],
     resourceServers: [],
     methods: { basic: { enabled: true }, otp: { enabled: false, enrolment: true } },
@@ -79,7 +80,15 @@ test('without anything all defaults hold, and they are those of the contract', (
     i18n: { default: 'en', available: ['en', 'de'] },
     hooks: [],
   })
-  assert.deepEqual(resources, { clients: [], accounts: [], identityProviders: [], mappings: [], acrs: [] })
+  assert.deepEqual(resources, {
+    clients: [],
+    accounts: [],
+    identityProviders: [],
+    mappings: [],
+    acrs: [],
+    scopes: [],
+    sectorIdentifiers: [],
+  })
   assert.ok(Object.values(sources).every((source) => source === 'default'))
 })
 
@@ -272,7 +281,7 @@ test('resources alone may refer to what is there already, and hold no settings',
     (error) => {
       assert.ok(error instanceof ConfigurationError)
       assert.deepEqual(error.message.split('\n'), [
-        'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs)',
+        'issuer: found a setting, must be a resource (clients, accounts, identityProviders, mappings, acrs, scopes, sectorIdentifiers)',
         'metrics: found a setting that is not built in this version, must be left out',
         'acrs.0.steps.0.0: found "acme", which is no method or provider, must be one of basic, otp',
       ])
