@@ -25,12 +25,18 @@ export interface RelyingParty {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
+  /** How browsers name it; 127.0.0.1 unless told. */
+  readonly host?: string
+  /** Further markup of the page behind the login. */
+  readonly markup?: string
   /** Further directives of mod_auth_openidc. */
   readonly directives?: readonly string[]
 }
 
 const names = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'dir', 'mime', 'include', 'auth_openidc']
 const claims = ['sub', 'email', 'name', 'preferred_username', 'acr', 'amr', 'idp', 'iss']
+
+const urlOf = ({ port, host = '127.0.0.1' }: RelyingParty): string => `http://${host}:${port}`
 
 const configuration = (folder: string, party: RelyingParty): string => `
 ServerRoot ${folder}
@@ -55,7 +61,7 @@ AddOutputFilter INCLUDES .shtml
 OIDCProviderMetadataURL ${party.issuer}/.well-known/openid-configuration
 OIDCClientID ${party.clientId}
 OIDCClientSecret ${party.clientSecret}
-OIDCRedirectURI http://127.0.0.1:${party.port}/callback
+OIDCRedirectURI ${urlOf(party)}/callback
 OIDCCryptoPassphrase only-for-this-test
 OIDCScope "openid profile email"
 OIDCResponseType code
@@ -98,7 +104,7 @@ export const openApache = async (party: RelyingParty): Promise<Apache> => {
     mkdirSync(join(folder, name))
     chmodSync(join(folder, name), name === 'cache' ? 0o777 : 0o755)
   }
-  writeFileSync(join(folder, 'htdocs/secret/index.shtml'), page)
+  writeFileSync(join(folder, 'htdocs/secret/index.shtml'), page + (party.markup ?? ''))
   writeFileSync(
     join(folder, 'htdocs/out/index.shtml'),
     '<!doctype html><title>out</title><p id="out">Signed out.</p>\n',
@@ -126,8 +132,8 @@ export const openApache = async (party: RelyingParty): Promise<Apache> => {
     await sleep(50)
   }
   return {
-    url: `http://127.0.0.1:${party.port}`,
-    redirectUri: `http://127.0.0.1:${party.port}/callback`,
+    url: urlOf(party),
+    redirectUri: `${urlOf(party)}/callback`,
     log,
     async close() {
       child.kill('SIGTERM')
