@@ -1,6 +1,6 @@
 /**
  * mongo-java-server (Maven Central): MongoDB's commands in the memory of a Java process. A stand-in, not MongoDB: one
- * lock, nothing survives a restart, no sessions, no change streams, indexes that only partly mean something.
+ * lock, nothing survives a restart, no sessions, change streams only when asked, indexes that only partly mean something.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -18,7 +18,8 @@ const WIRE_VERSION = 9
 const run = promisify(execFile)
 const here = import.meta.dirname
 const cache = join(root, 'test/.cache')
-const home = join(cache, 'mongo-java-server-1.47.0')
+/** Ends with a number that follows StandIn.java: what was compiled before is left alone. */
+const home = join(cache, 'mongo-java-server-1.47.0-2')
 
 const javaVersion = async (): Promise<number> => {
   const { stdout, stderr } = await run('javac', ['-version'])
@@ -66,16 +67,17 @@ const install = async (): Promise<void> => {
   }
 }
 
-/** `wireVersion`: what it says that it speaks. */
+/** `wireVersion`: what it says that it speaks. `oplog`: with change streams. */
 export const startJava = async (
   wireVersion = WIRE_VERSION,
+  { oplog = false } = {},
 ): Promise<{ server: ServerProcess; close(): Promise<void> }> => {
   await install()
   const memory = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
   const classes = ['-cp', `${join(home, '*')}:${home}`, 'StandIn']
   const server = await ServerProcess.start((port) => ({
     program: 'java',
-    arguments: [...memory, ...classes, String(port), String(wireVersion)],
+    arguments: [...memory, ...classes, String(port), String(wireVersion), ...(oplog ? ['oplog'] : [])],
   }))
   return { server, close: () => server.close() }
 }

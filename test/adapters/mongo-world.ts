@@ -15,7 +15,10 @@ const missing = await mongoMissing()
 if (missing && process.env.CI && !leftOut('mongo')) throw new Error(`no MongoDB server: ${missing}`)
 export const servers: readonly MongoServer[] = missing ? [] : await openMongoServers()
 console.log(missing ? `MongoDB store NOT TESTED: ${missing}` : `MongoDB store tested on ${gradeLine(servers)}`)
+/** On a server that is not thrown away. */
+const guests: string[] = []
 after(async () => {
+  for (const url of guests) await drop(url)
   for (const server of servers) await server.close()
 })
 
@@ -32,8 +35,11 @@ export const doomed = { ...world, waitMs: 2500 }
 /** As in service. */
 export const hasty = { clock: systemClock, log: silentLog }
 
-export const newDatabase = (server: MongoServer): string =>
-  server.database(`gatehouse_test_${randomToken(9).replaceAll(/[-_]/g, 'x')}`)
+export const newDatabase = (server: MongoServer): string => {
+  const url = server.database(`gatehouse_test_${randomToken(9).replaceAll(/[-_]/g, 'x')}`)
+  if (!server.process) guests.push(url)
+  return url
+}
 
 /** The database itself, past the store; dropped after the test. */
 export const raw = async (t: TestContext, url: string): Promise<Db> => {
@@ -42,8 +48,7 @@ export const raw = async (t: TestContext, url: string): Promise<Db> => {
   return client.db()
 }
 
-/** Drops a database on a server that is not thrown away. */
-export const drop = async (url: string): Promise<void> => {
+const drop = async (url: string): Promise<void> => {
   const client = await new MongoClient(url).connect()
   await client.db().dropDatabase()
   await client.close()
