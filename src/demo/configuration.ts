@@ -9,6 +9,8 @@ export const PROVIDER_ID = 'demo-idp'
 export const PROVIDER_NAME = 'Northwind ID'
 /** An `acrs` entry as an example: any one way in, under a name that a relying party may ask for. */
 export const EXAMPLE_ACR = 'urn:gatehouse:demo:any'
+/** The same, and a one-time code after it. */
+export const STRONG_ACR = 'urn:gatehouse:demo:strong'
 
 /** A configuration before the schema has seen it. */
 export type Written = Readonly<Record<string, unknown>>
@@ -204,12 +206,18 @@ export const demoConfiguration = (input: DemoInput): DemoConfiguration => {
   return {
     main: {
       // The upstream and the relying party live on loopback, which production never contacts.
-      settings: { egress: { allowPrivate: ['127.0.0.0/8', '::1/128', new URL(issuer).hostname] } },
+      settings: {
+        methods: { otp: {} },
+        egress: { allowPrivate: ['127.0.0.0/8', '::1/128', new URL(issuer).hostname] },
+      },
       resources: {
         clients: [client],
         accounts: [own],
         identityProviders: [identityProvider(upstream, secret)],
-        acrs: [{ name: EXAMPLE_ACR, steps: [['basic', PROVIDER_ID]], level: 1 }],
+        acrs: [
+          { name: EXAMPLE_ACR, steps: [['basic', PROVIDER_ID]], level: 1 },
+          { name: STRONG_ACR, steps: [['basic', PROVIDER_ID], ['otp']], level: 2, amr: ['mfa'] },
+        ],
       },
     },
     upstream: upstreamConfiguration(

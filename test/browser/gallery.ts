@@ -4,7 +4,7 @@
  */
 import type { Page } from 'playwright-core'
 import { type Demo, demoProvider, type startDemo } from './demo.ts'
-import { at, begin, signInAlice, signInNora, typePassword } from './person.ts'
+import { at, begin, setUpCodes, signInAlice, signInNora, typePassword } from './person.ts'
 
 /** Which demo a page is found in: the one that comes, or one that asks for the e-mail address first, and newcomers for theirs. */
 export const houses = {
@@ -27,6 +27,66 @@ export interface Stop {
   /** A developer's instrument, with more on it than a tab key's round is meant for. */
   readonly bench?: boolean
 }
+
+/** Recovery codes of Bob's, by demo: who comes for the second time uses one. */
+const recovery = new Map<string, string[]>()
+
+const strong = (page: Page, demo: Demo): Promise<void> => begin(page, demo, { prompt: 'login' }, 'start-strong')
+
+const secondFactor: readonly Stop[] = [
+  {
+    name: 'otp-setup',
+    pictured: true,
+    open: async (page, demo) => {
+      await strong(page, demo)
+      await page.click('[data-method="basic"]')
+      await typePassword(page, 'alice', demo.passwords.alice)
+    },
+  },
+  {
+    name: 'otp-setup-wrong',
+    id: 'page-otp-setup',
+    open: async (page, demo) => {
+      await begin(page, demo, { prompt: 'login', ui_locales: 'de' }, 'start-strong')
+      await page.click('[data-method="basic"]')
+      await typePassword(page, 'alice', demo.passwords.alice)
+      await page.fill('#code', '12')
+      await page.click('#continue')
+      await page.waitForSelector('#fault')
+    },
+  },
+  {
+    name: 'otp-codes',
+    pictured: true,
+    open: async (page, demo) => {
+      await strong(page, demo)
+      await page.click('[data-provider="demo-idp"]')
+      await typePassword(page, 'bob', demo.passwords.bob)
+      await page.waitForSelector('#page-otp, #page-otp-setup')
+      if (await page.isVisible('#page-otp')) {
+        await page.fill('#code', recovery.get(demo.issuer)?.pop() ?? '')
+        await page.click('#continue')
+      }
+      recovery.set(demo.issuer, (await setUpCodes(page)).recovery)
+    },
+  },
+  {
+    name: 'otp',
+    pictured: true,
+    open: async (page, demo) => {
+      await strong(page, demo)
+      await page.click('[data-provider="demo-idp"]')
+      await typePassword(page, 'nora', demo.passwords.nora)
+      await page.waitForSelector('#page-otp, #page-otp-setup')
+      if (await page.isVisible('#page-otp')) return
+      await setUpCodes(page)
+      await page.context().clearCookies()
+      await strong(page, demo)
+      await page.click('[data-provider="demo-idp"]')
+      await typePassword(page, 'nora', demo.passwords.nora)
+    },
+  },
+]
 
 const gatehouse: readonly Stop[] = [
   {
@@ -203,7 +263,11 @@ const party: readonly Stop[] = [
   },
 ]
 
-export const gallery: readonly Stop[] = [...gatehouse, ...party.map((stop) => ({ ...stop, bench: true }))]
+export const gallery: readonly Stop[] = [
+  ...gatehouse,
+  ...secondFactor,
+  ...party.map((stop) => ({ ...stop, bench: true })),
+]
 
 /** Opens a page of the gallery and waits until it is there. */
 export const visitStop = async (stop: Stop, page: Page, demo: Demo): Promise<void> => {

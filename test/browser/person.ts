@@ -1,4 +1,5 @@
 /** What a person does on the pages of the demo, by the ids and names that scripts may rely on (CONTRACT 11). */
+import { Secret, TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import type { Demo } from './demo.ts'
 
@@ -76,3 +77,21 @@ export const fact = (page: Page, name: string): Promise<string | null> => page.t
 /** The outcome of one of the relying party's checks. */
 export const check = (page: Page, id: string): Promise<string | null> =>
   page.getAttribute(`#check-${id}`, 'data-outcome')
+
+/** What the person's app shows now, for the secret that the page has. @param later steps of 30 s: each code works once */
+export const appCode = (secret: string, later = 0): string =>
+  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + later * 30_000 })
+
+/** The secret on the page that sets one-time codes up. */
+export const secretOn = async (page: Page): Promise<string> =>
+  String(await page.textContent('#secret')).replaceAll(' ', '')
+
+/** Sets one-time codes up and stays on the page with the recovery codes. @returns these and the secret */
+export const setUpCodes = async (page: Page): Promise<{ secret: string; recovery: string[] }> => {
+  await at(page, 'otp-setup')
+  const secret = await secretOn(page)
+  await page.fill('#code', appCode(secret))
+  await page.click('#continue')
+  await at(page, 'otp-codes')
+  return { secret, recovery: await page.locator('#codes code').allTextContents() }
+}

@@ -2,7 +2,7 @@
 import type { Ctx } from '#http/context.ts'
 import type { View } from '#http/view.ts'
 import { epochSeconds } from '#kernel/clock.ts'
-import { type DemoPerson, PROVIDER_ID, PROVIDER_NAME, RESPONSE_TYPES } from '../configuration.ts'
+import { type DemoPerson, PROVIDER_ID, PROVIDER_NAME, RESPONSE_TYPES, STRONG_ACR } from '../configuration.ts'
 import type { Call } from './calls.ts'
 import { clientOf, type Desk } from './login.ts'
 import type { Notice } from './logout.ts'
@@ -94,6 +94,7 @@ export const startPage = async (pager: Pager, ctx: Ctx, session: Session): Promi
     ways: [
       { id: 'start-basic', acr: 'basic', label: 'With a password' },
       { id: `start-${PROVIDER_ID}`, acr: PROVIDER_ID, label: `With ${PROVIDER_NAME}` },
+      { id: 'start-strong', acr: STRONG_ACR, label: 'With a one-time code too' },
     ],
     hintable: session.login?.tokens.idToken !== undefined,
     people: pager.people,
