@@ -1,5 +1,6 @@
 /**
- * A bare oidc-provider as a process of its own: static clients, a login page of five lines, the plain SQLite adapter.
+ * A bare oidc-provider as a process of its own: static clients, a login page of five lines, a plain adapter for
+ * SQLite, Redis or MongoDB.
  * It does what no login can avoid (an account read from SQLite, an argon2id verification) and nothing else: no audit,
  * no CSRF token, no sealing, no limits. With `autoLogin` it is the upstream provider, where everybody is signed in.
  * Run as `node bench/bare.ts PLAN.json`; prints `{"event":"ready"}` as Gatehouse does.
@@ -11,13 +12,18 @@ import { argv } from 'node:process'
 import type { DatabaseSync } from 'node:sqlite'
 import Provider, { type ClientMetadata, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider'
 import { type Person, SIGNING } from './fixtures.ts'
+import { plainMongoAdapter } from './mongo-adapter.ts'
 import { verify } from './password.ts'
+import { plainRedisAdapter } from './redis-adapter.ts'
 import { openDatabase, plainAdapter } from './sqlite-adapter.ts'
+import type { BareStore } from './stores.ts'
 
 /** The file that the process is given. */
 export interface BarePlan {
   readonly port: number
+  /** Accounts, and artifacts where they are not elsewhere. */
   readonly database: string
+  readonly store: BareStore
   readonly clients: readonly ClientMetadata[]
   readonly people: readonly Person[]
   readonly jwks: JWKS
@@ -51,8 +57,13 @@ const resourceIndicators: NonNullable<Configuration['features']>['resourceIndica
   }),
 }
 
-const configuration = (plan: BarePlan, database: DatabaseSync): Configuration => ({
-  adapter: plainAdapter(database),
+const adapterOf = async ({ store, port }: BarePlan, database: DatabaseSync): Promise<Configuration['adapter']> => {
+  if (store.kind === 'sqlite') return plainAdapter(database)
+  return store.kind === 'redis' ? plainRedisAdapter(store.url, `bare-${port}:`) : await plainMongoAdapter(store.url)
+}
+
+const configuration = (plan: BarePlan, adapter: Configuration['adapter']): Configuration => ({
+  adapter,
   clients: [...plan.clients],
   jwks: plan.jwks,
   cookies: { keys: [randomBytes(32).toString('base64url')] },
@@ -135,10 +146,10 @@ const interactions = (provider: Provider, database: DatabaseSync, plan: BarePlan
     request.method === 'POST' ? submit(request, response) : show(request, response)
 }
 
-const start = (plan: BarePlan): void => {
+const start = async (plan: BarePlan): Promise<void> => {
   const database = openDatabase(plan.database)
   seedPeople(database, plan.people)
-  const provider = new Provider(`http://127.0.0.1:${plan.port}`, configuration(plan, database))
+  const provider = new Provider(`http://127.0.0.1:${plan.port}`, configuration(plan, await adapterOf(plan, database)))
   provider.on('server_error', (_ctx, error) => console.error(error))
   const engine = provider.callback()
   const interact = interactions(provider, database, plan)
@@ -154,4 +165,4 @@ const start = (plan: BarePlan): void => {
 
 // An ordinary exit, so that a CPU profile is written.
 process.on('SIGTERM', () => process.exit(0))
-start(JSON.parse(readFileSync(argv[2] ?? '', 'utf8')) as BarePlan)
+await start(JSON.parse(readFileSync(argv[2] ?? '', 'utf8')) as BarePlan)

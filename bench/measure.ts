@@ -8,6 +8,7 @@ import type { Target } from './flows.ts'
 import { Wire } from './http.ts'
 import type { Contest, Operation, ServerName } from './operations.ts'
 import { cpuByThread, cpuOf, type Threads } from './processes.ts'
+import type { StoreName } from './stores.ts'
 
 export const WORKERS = 8
 /** A hash leaves time for few operations, and code that ran only a few times is not compiled yet. */
@@ -43,7 +44,7 @@ export interface Figures {
 
 export interface Result {
   readonly name: string
-  readonly store: 'sqlite'
+  readonly store: StoreName
   readonly gatehouse: Figures
   readonly bare: Figures | null
   readonly ratio: number | null
@@ -177,9 +178,14 @@ const apart = async (
   return { apart: { hashMs, ...rest, ratio: rest.gatehouse / rest.bare } }
 }
 
-const summary = async (operation: Operation, gatehouse: Figures, bare: Figures | undefined): Promise<Result> => ({
+const summary = async (
+  operation: Operation,
+  store: StoreName,
+  gatehouse: Figures,
+  bare: Figures | undefined,
+): Promise<Result> => ({
   name: operation.name,
-  store: 'sqlite',
+  store,
   gatehouse,
   bare: bare ?? null,
   ratio: bare ? gatehouse.cpuMs / bare.cpuMs : null,
@@ -188,7 +194,12 @@ const summary = async (operation: Operation, gatehouse: Figures, bare: Figures |
 })
 
 /** Measures one operation on every side that takes part in it. Throws at the first wrong answer. */
-export const measure = async (operation: Operation, sides: Sides, fixtures: Fixtures, pace: Pace): Promise<Result> => {
+export const measure = async (
+  operation: Operation,
+  sides: Sides,
+  { fixtures, store }: { readonly fixtures: Fixtures; readonly store: StoreName },
+  pace: Pace,
+): Promise<Result> => {
   const teamOf = (contest: Contest) => {
     const side = sides[contest.on]
     if (!side) throw new Error(`${contest.on} is not running`)
@@ -209,7 +220,7 @@ export const measure = async (operation: Operation, sides: Sides, fixtures: Fixt
       const order = round % 2 === 0 ? teams : teams.toReversed()
       for (const team of order) await guarded(team, () => team.round(pace.round))
     }
-    return await summary(operation, ours.best, theirs?.best)
+    return await summary(operation, store, ours.best, theirs?.best)
   } finally {
     for (const team of teams) team.close()
   }

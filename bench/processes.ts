@@ -82,8 +82,12 @@ export const memoryOf = (root: number): number => {
   return sizes.reduce((sum, size) => sum + size, 0) / 1024
 }
 
-/** The cores of server and load, or undefined where they cannot be kept apart. */
-export const twoCores = (): { readonly server: number; readonly load: number } | undefined => {
+interface Cores {
+  readonly server: number
+  readonly load: number
+}
+
+const readCores = (): Cores | undefined => {
   const run = spawnSync('taskset', ['-c', '-p', String(self)], { encoding: 'utf8' })
   const list = run.status === 0 ? run.stdout.slice(run.stdout.lastIndexOf(':') + 1).trim() : ''
   const cores = list.split(',').flatMap((part) => {
@@ -93,6 +97,11 @@ export const twoCores = (): { readonly server: number; readonly load: number } |
   const [server, load] = cores
   return server === undefined || load === undefined ? undefined : { server, load }
 }
+
+const cores = readCores()
+
+/** The cores of server and load, or undefined where they cannot be kept apart. As they were before anything was moved. */
+export const twoCores = (): Cores | undefined => cores
 
 /** Moves a process with all its threads; those that it starts later follow. */
 export const pin = (pid: number, core: number): void => {

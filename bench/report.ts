@@ -21,6 +21,8 @@ export interface Report {
     readonly roundMs: number
     readonly workers: number
   }
+  /** What each store was, with its grade where it stands in for another. */
+  readonly stores: Readonly<Record<string, string>>
   readonly operations: readonly Result[]
 }
 

@@ -1,4 +1,5 @@
 /** The servers of a run: Gatehouse in its default configuration, the bare oidc-provider, the upstream provider. */
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,6 +8,7 @@ import { env as environment, execPath } from 'node:process'
 import type { BarePlan } from './bare.ts'
 import { type ClientFixture, type Fixtures, UPSTREAM } from './fixtures.ts'
 import { type Started, startServer } from './processes.ts'
+import type { StorePlace } from './stores.ts'
 
 const here = import.meta.dirname
 const executable = join(here, '..', 'gatehouse')
@@ -42,9 +44,14 @@ export interface BareOptions {
   readonly name: string
   readonly clients: readonly ClientFixture[]
   readonly autoLogin?: boolean
+  /** SQLite unless told. */
+  readonly place?: StorePlace
   /** Directory for a CPU profile. */
   readonly profile?: string
 }
+
+/** Of a run's own, which leaves nothing behind. */
+const MASTER_KEY = randomBytes(32).toString('base64url')
 
 const profiled = (directory: string | undefined): Record<string, string> =>
   directory === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory}` }
@@ -55,6 +62,7 @@ export const bareServer = async (directory: string, fixtures: Fixtures, options:
   const plan: BarePlan = {
     port,
     database: options.autoLogin ? ':memory:' : join(directory, `${options.name}.db`),
+    store: options.place?.bare(options.name) ?? { kind: 'sqlite' },
     clients: options.clients.map((client) => ({ ...client }) as BarePlan['clients'][number]),
     people: options.autoLogin ? fixtures.people.slice(0, ARRIVING) : fixtures.people,
     jwks: {
@@ -90,16 +98,22 @@ export const reserveIssuer = async (): Promise<string> => `http://127.0.0.1:${aw
 export const gatehouseServer = (
   directory: string,
   fixtures: Fixtures,
-  given: { readonly issuer: string; readonly upstream: string; readonly profile?: string },
+  given: {
+    readonly issuer: string
+    readonly upstream: string
+    readonly place: StorePlace
+    readonly profile?: string
+    /** A module to load first. */
+    readonly preload?: string
+  },
 ): Server => {
   const { issuer, upstream } = given
   const configuration = {
     issuer,
     listen: { host: '127.0.0.1', port: Number(new URL(issuer).port) },
-    stores: {
-      artifacts: `sqlite:${join(directory, 'artifacts.db')}`,
-      directory: `sqlite:${join(directory, 'directory.db')}`,
-    },
+    stores: given.place.settings(directory),
+    // Where no store is SQLite there is no file beside which one is made.
+    ...(given.place.name === 'mongo' && { masterKey: MASTER_KEY }),
     egress: { allowPrivate: ['127.0.0.0/8'] },
     clients: [
       fixtures.service,
@@ -119,7 +133,11 @@ export const gatehouseServer = (
   }
   const file = join(directory, 'gatehouse.json')
   writeFileSync(file, JSON.stringify(configuration, undefined, 2))
-  const env = { ...cleanEnvironment(), ...profiled(given.profile) }
+  const env = {
+    ...cleanEnvironment(),
+    ...profiled(given.profile),
+    ...(given.preload !== undefined && { NODE_OPTIONS: `--import=${given.preload}` }),
+  }
   return { issuer, start: () => startServer(executable, ['serve', '--config', file], env) }
 }
 
