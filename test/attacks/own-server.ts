@@ -3,12 +3,13 @@ import { after } from 'node:test'
 import { createLog, silentLog } from '#kernel/log.ts'
 import { type House, openHouse, type Running, start } from '#src/wire.ts'
 import { alice, client, freePort, load } from '#test/flows/world.ts'
-import { emptyPair } from '#test/world/stores.ts'
+import { emptyPair, type Pair, type PairName } from '#test/world/stores.ts'
 
 export interface OwnServer extends Running {
   readonly port: number
   /** Where its stores lie. */
   readonly folder: string
+  readonly place: Pair
   /** The log as it was written. */
   readonly text: readonly string[]
   /** The same stores opened a second time, as a command would. */
@@ -20,9 +21,9 @@ after(async () => {
   for (const close of opened.splice(0).reverse()) await close()
 })
 
-export const startOwn = async (written: Record<string, unknown>): Promise<OwnServer> => {
+export const startOwn = async (written: Record<string, unknown>, on?: PairName): Promise<OwnServer> => {
   const port = await freePort()
-  const place = await emptyPair()
+  const place = await emptyPair(on)
   const { folder } = place
   const text: string[] = []
   const loaded = load({
@@ -39,5 +40,5 @@ export const startOwn = async (written: Record<string, unknown>): Promise<OwnSer
     await running.close().catch(() => undefined)
     await place.close()
   })
-  return { ...running, port, folder, text, house: () => openHouse(loaded, { log: silentLog }) }
+  return { ...running, port, folder, place, text, house: () => openHouse(loaded, { log: silentLog }) }
 }
