@@ -40,12 +40,21 @@ import { type Client, mastersOf, redeemed, STALE, STANDS, STORED } from './scrip
 type By = 'key' | 'uid' | 'userCode'
 
 /** Rows of one tag that are looked at; of more, those that expire first. */
-const TAGGED_ROWS = 10_000
+const TAGGED_ROWS = 2500
+/** Rows that are asked for in one turn: more would hold up whoever else this process serves. */
+const SLICE = 250
 /** How many pointers are remembered, to fetch a row together with the pointer to it. */
 const HINTS = 10_000
 
 const includes = (tags: readonly Uint8Array[] | undefined, wanted: Buffer): boolean =>
   tags?.some((tag) => Buffer.compare(tag, wanted) === 0) === true
+
+const inSlices = async <T, R>(all: readonly T[], ask: (one: T) => Promise<R>): Promise<R[]> => {
+  const answers: R[] = []
+  for (let from = 0; from < all.length; from += SLICE)
+    answers.push(...(await Promise.all(all.slice(from, from + SLICE).map(ask))))
+  return answers
+}
 
 export class RedisArtifacts implements ArtifactStore {
   readonly remote = true
@@ -124,10 +133,9 @@ export class RedisArtifacts implements ArtifactStore {
     return this.#link.call(async (until) => {
       let places = await this.#indexes.tagged(until, model, wanted, this.#clock.now(), TAGGED_ROWS)
       if (places.length > limit) places = await this.#oldest(until, places, wanted, limit)
-      const found = (await Promise.all(places.map((place) => this.#read(until, place)))).filter(
-        (one) => one !== undefined,
-      )
+      const found = await inSlices(places, (place) => this.#read(until, place))
       return found
+        .filter((one) => one !== undefined)
         .filter(({ row }) => includes(row.tags, wanted))
         .sort((a, b) => a.order - b.order)
         .map(({ row }) => row)
@@ -242,12 +250,10 @@ export class RedisArtifacts implements ArtifactStore {
   /** The oldest live rows of a tag, found without their bodies. */
   async #oldest(until: Until, places: readonly Place[], tag: Buffer, limit: number): Promise<Place[]> {
     const now = this.#clock.now()
-    const metas = await Promise.all(
-      places.map(async (place) => {
-        const bytes = await this.#link.send(until, (client) => client.hgetBuffer(place.key, 'm'))
-        return { place, meta: bytes ? parseMeta(bytes) : undefined }
-      }),
-    )
+    const metas = await inSlices(places, async (place) => {
+      const bytes = await this.#link.send(until, (client) => client.hgetBuffer(place.key, 'm'))
+      return { place, meta: bytes ? parseMeta(bytes) : undefined }
+    })
     return metas
       .filter(({ meta }) => meta && isLive(meta, now) && includes(meta.tags, tag))
       .sort((a, b) => (a.meta?.order ?? 0) - (b.meta?.order ?? 0))

@@ -1,6 +1,6 @@
 /** A whole Gatehouse whose artifacts are in Redis: how often a login waits for it, what is to be found in it, what happens without it. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
@@ -14,6 +14,8 @@ import { startProxy } from './redis-proxy.ts'
 import { missing } from './redis-world.ts'
 
 const SCOPE = { scope: 'openid profile email' }
+/** With a refresh token. */
+const OFFLINE = { scope: 'openid profile email offline_access', prompt: 'consent' }
 /** ms that everything takes to Redis while round trips are counted: far more than all else of a login takes. */
 const LATENCY = 400
 
@@ -39,9 +41,10 @@ const open = async (t: TestContext) => {
 
 const someone = () => new Browser({ stopAt: ({ origin }) => origin === APP })
 
-const signIn = async (browser: Browser, issuer: string) => {
-  const login = await browser.open(authorizationUrl(issuer, SCOPE))
-  return browser.submit(login, '#continue', asAlice)
+const signIn = async (browser: Browser, issuer: string, scope: Record<string, string> = SCOPE) => {
+  const login = await browser.open(authorizationUrl(issuer, scope))
+  const page = await browser.submit(login, '#continue', asAlice)
+  return page.url.origin === APP ? page : browser.submit(page, '#allow')
 }
 
 const codeOf = ({ url }: { url: URL }): string => url.searchParams.get('code') ?? ''
@@ -76,5 +79,49 @@ describe('redis: a whole server', { skip: missing }, () => {
     t.diagnostic(`round trips: authorization ${trips[0]}, token ${trips[1]}`)
     const all = trips.reduce((sum, one) => sum + one, 0)
     assert.ok(all >= 2 && all <= 5, `${all} round trips`)
+  })
+
+  test('what a session takes up in Redis stays small', async (t) => {
+    const { issuer, proxy, server } = await open(t)
+    const logins = 8
+    for (let i = 0; i < logins; i++) await redeem(issuer, codeOf(await signIn(someone(), issuer, OFFLINE)))
+    await quiet(proxy)
+    const bytes: Record<string, number> = {}
+    for (const key of (await server.ask('KEYS *')).match(/gh1:\S+/g) ?? []) {
+      const [, kind = '', model = ''] = key.split(':')
+      const name = kind === 'g' ? 'g' : `${kind}:${model}`
+      bytes[name] = (bytes[name] ?? 0) + Number((await server.ask(`MEMORY USAGE ${key} SAMPLES 0`)).slice(1))
+    }
+    const each = (...names: string[]) => Math.round(names.reduce((sum, name) => sum + (bytes[name] ?? 0), 0) / logins)
+    const lasting = each('a:Session', 'u:Session', 't:Session', 'a:Grant', 't:Grant', 'g')
+    const refresh = each('a:RefreshToken')
+    t.diagnostic(
+      `session and grant ${lasting} bytes, refresh token ${refresh}, everything ${each(...Object.keys(bytes))}`,
+    )
+    assert.ok(lasting > 1000 && lasting < 4000, `${lasting} bytes`)
+    assert.ok(refresh > 300 && refresh < 1500, `${refresh} bytes`)
+  })
+
+  test('nothing that was issued or typed is in what Redis writes to its disk', async (t) => {
+    const { issuer, proxy, server } = await open(t)
+    const browser = someone()
+    const cookies: string[] = []
+    const store = browser.cookies.store.bind(browser.cookies)
+    browser.cookies.store = (url, lines) => {
+      cookies.push(...lines.map((line) => /=([^;]*)/.exec(line)?.[1] ?? ''))
+      store(url, lines)
+    }
+    const back = await signIn(browser, issuer, OFFLINE)
+    const { body } = await redeem(issuer, codeOf(back))
+    const again = await browser.open(authorizationUrl(issuer, SCOPE))
+    await quiet(proxy)
+    const { access_token, refresh_token, id_token } = body
+    const secrets = [codeOf(back), codeOf(again), access_token, refresh_token, id_token, alice.password, ...cookies]
+    const known = secrets.filter((secret): secret is string => secret !== undefined && secret.length >= 8)
+    assert.ok(known.length >= 8, String(known.length))
+    const folder = /\r\n(\/[^\r]+)/.exec(await server.ask('CONFIG GET dir'))?.[1] ?? ''
+    const files = globSync(`${folder}/**/*.aof`).map((path) => readFileSync(path, 'latin1'))
+    assert.ok(files.join('').includes(':Session:'), 'what was written is there')
+    for (const secret of known) for (const text of files) assert.ok(!text.includes(secret), secret)
   })
 })
