@@ -37,7 +37,7 @@ const POLL_MS = 50
 const SILENT_MS = 500
 /** A turn of the event loop in which nothing was to be done is shorter. */
 const QUIET_MS = 0.1
-const QUIET_LIMIT_MS = 500
+const QUIET_LIMIT_MS = 3000
 const HANDSHAKE_MS = 10_000
 
 const limits = (requestMs: number): ServerOptions => ({
