@@ -33,6 +33,7 @@ const DUE_MS = 15_000
 const DUE_GRANTS = 100
 
 export class MongoArtifacts implements ArtifactStore {
+  readonly remote = true
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #documents: Documents
