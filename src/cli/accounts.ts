@@ -4,6 +4,8 @@ import { isFault } from '#kernel/faults.ts'
 import { randomToken } from '#kernel/random.ts'
 import type { Account } from '#kernel/records/account.ts'
 import { hashPassword } from '#methods/password.ts'
+import { readSecrets } from '#op/instance.ts'
+import { listSubjects } from '#op/subjects.ts'
 import { withStores } from './configuration.ts'
 import { instant, printJson, printTable } from './print.ts'
 import { CliError, type Io, type Opened, type Shell } from './seams.ts'
@@ -128,6 +130,37 @@ export const setDisabled = (shell: Shell, name: string, disabled: boolean, flags
   withStores(shell, flags.config, async (opened) => {
     const account = await findAccount(opened, name)
     show(shell.io, await opened.records.accounts.update(account.id, (now) => ({ ...now, disabled })), flags)
+    return 0
+  })
+
+/** What clients with pairwise subjects know the account by. */
+export const listAccountSubjects = (shell: Shell, name: string, flags: Flags): Promise<number> =>
+  withStores(shell, flags.config, async (opened, { settings }) => {
+    const { id } = await findAccount(opened, name)
+    const { pairwise } = await readSecrets(settings, opened.records.keys)
+    const subjects = await listSubjects(settings, opened.records, pairwise, id)
+    if (flags.json) printJson(shell.io, { subjects })
+    else
+      printTable(
+        shell.io,
+        ['SECTOR', 'SUBJECT', 'MADE', 'CLIENTS'],
+        subjects.map(({ sector, subject, stored, clients }) => [
+          sector,
+          subject,
+          stored ? 'stored' : 'worked out',
+          clients.join(' '),
+        ]),
+      )
+    return 0
+  })
+
+export const forgetSubject = (shell: Shell, name: string, sector: string, flags: Flags): Promise<number> =>
+  withStores(shell, flags.config, async (opened) => {
+    const { id, username } = await findAccount(opened, name)
+    if (!(await opened.records.subjects.forget(id, sector)))
+      throw new CliError(`Nothing is stored for ${username} at ${sector}: see \`gatehouse account subjects\`.`)
+    if (flags.json) printJson(shell.io, { forgotten: { id, sector } })
+    else shell.io.out(`Forgotten: the applications of ${sector} will not know ${username} again.\n`)
     return 0
   })
 

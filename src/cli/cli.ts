@@ -6,7 +6,16 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigurationError } from '#config/load.ts'
 import { isFault } from '#kernel/faults.ts'
 import pkg from '../../package.json' with { type: 'json' }
-import { changePassword, createAccount, listAccounts, removeAccount, setDisabled, showAccount } from './accounts.ts'
+import {
+  changePassword,
+  createAccount,
+  forgetSubject,
+  listAccountSubjects,
+  listAccounts,
+  removeAccount,
+  setDisabled,
+  showAccount,
+} from './accounts.ts'
 import { backUp, restoreFile } from './backup/commands.ts'
 import { listClients, removeClient, setClientDisabled, summariseClient } from './clients.ts'
 import { configurationFile, load } from './configuration.ts'
@@ -211,6 +220,12 @@ const accountCommands = (root: Command, shell: Shell, done: Done) => {
   )
   command(account, 'otp-reset <account>', 'take its one-time codes away, for who lost them').action(
     async (name: string, flags) => done(await resetOtp(shell, name, flags)),
+  )
+  command(account, 'subjects <account>', 'the pairwise subjects that applications know it by').action(
+    async (name: string, flags) => done(await listAccountSubjects(shell, name, flags)),
+  )
+  command(account, 'forget-subject <account> <sector>', 'drop a stored pairwise subject').action(
+    async (name: string, sector: string, flags) => done(await forgetSubject(shell, name, sector, flags)),
   )
   command(account, 'remove <account>', 'remove it with its links and consents').action(async (name: string, flags) =>
     done(await removeAccount(shell, name, flags)),

@@ -20,7 +20,6 @@ const paths = [
 /** Values of choices that come later, by path. */
 const values: Readonly<Record<string, readonly string[]>> = {
   'identityProviders.*.protocol': protocols,
-  'subjects.pairwise': ['persistent'],
 }
 
 const general = (path: readonly PropertyKey[]): string =>

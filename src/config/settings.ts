@@ -191,11 +191,12 @@ const registration = z
 const subjects = z
   .strictObject({
     default: z.enum(['public', 'pairwise']).default('public').meta({ help: 'For clients that name no subject_type.' }),
-    publicAttribute: z
-      .enum(['id'])
-      .default('id')
-      .meta({ help: 'The attribute of the account that is the public `sub`.' }),
-    pairwise: z.enum(['algorithmic']).default('algorithmic').meta({ help: 'How pairwise `sub` values are made.' }),
+    publicAttribute: z.string().min(1).max(255).default('id').meta({
+      help: 'The attribute of the account that is the public `sub`: id, username, email (verified, and of one account only) or a claim. It must be unique and must never change.',
+    }),
+    pairwise: z.enum(['algorithmic', 'persistent']).default('algorithmic').meta({
+      help: 'How pairwise `sub` values are made: worked out from key and salt, or random and stored.',
+    }),
     pairwiseKey: secret.min(32).optional().meta({
       secret: true,
       allowed: 'text of at least 32 characters',

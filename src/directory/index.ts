@@ -20,11 +20,13 @@ import {
   providerKind,
   scopeKind,
   sectorKind,
+  subjectKind,
 } from './kinds.ts'
 import { createLinks } from './links.ts'
 import type { Resources } from './overlay.ts'
 import type { Records } from './records.ts'
 import { createShelf } from './shelf.ts'
+import { createSubjects } from './subjects.ts'
 
 export type { KeySettings } from './key-times.ts'
 export { noResources, type Resources } from './overlay.ts'
@@ -53,6 +55,7 @@ const openRows = (ground: Ground) => {
     acrs: open(acrKind),
     scopes: open(scopeKind),
     sectorIdentifiers: open(sectorKind),
+    subjects: open(subjectKind),
   }
 }
 
@@ -80,10 +83,12 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
   const links = createLinks(port, rows.links, rows.accounts, draw, clock)
   const consents = createConsents(rows.consents, clock)
   const credentials = createCredentials(rows.credentials)
+  const subjects = createSubjects(rows.subjects, clock)
   const accounts = createAccounts(rows.accounts, draw, clock, async (accountId) => {
     for (const { provider, uid } of await links.ofAccount(accountId)) await links.unlink(provider, uid)
     for (const { value } of await rows.consents.find('account', accountId, MOST_CONSENTS))
       await rows.consents.remove(value.id)
+    for (const { sector } of await subjects.ofAccount(accountId)) await subjects.forget(accountId, sector)
     for (const { accountId: owner, method } of await credentials.ofAccount(accountId))
       await credentials.remove(owner, method)
   })
@@ -110,6 +115,7 @@ export const createRecords = async (given: RecordsGiven): Promise<Records & Appl
     apply,
     links,
     consents,
+    subjects,
     credentials,
     keys,
     onChange(listener) {

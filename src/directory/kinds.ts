@@ -21,6 +21,7 @@ import {
   providerBase,
 } from '#kernel/records/provider.ts'
 import { type Scope, type SectorIdentifier, scopeRecord, sectorRecord } from '#kernel/records/scope.ts'
+import { type PairwiseSubject, subjectRecord } from '#kernel/records/subject.ts'
 import type { KindOf } from './collection.ts'
 import { normaliseEmail, normaliseUsername } from './normalise.ts'
 
@@ -90,6 +91,15 @@ export const providerKind: KindOf<IdentityProvider> = {
   kind: 'identityProvider',
   id: ({ id }) => id,
   read: (value) => checked(anyProvider)(value) as IdentityProvider,
+}
+
+export const subjectId = (accountId: string, sector: string): string => bounded(`${accountId}|${sector}`)
+
+export const subjectKind: KindOf<PairwiseSubject> = {
+  kind: 'pairwiseSubject',
+  id: ({ accountId, sector }) => subjectId(accountId, sector),
+  read: checked(subjectRecord),
+  index: ({ accountId }) => ({ account: [accountId] }),
 }
 
 export const scopeKind: KindOf<Scope> = { kind: 'scope', id: ({ name }) => bounded(name), read: checked(scopeRecord) }

@@ -8,6 +8,7 @@ import type { Client } from '#kernel/records/client.ts'
 import type { Credential } from '#kernel/records/credential.ts'
 import type { Acr, IdentityProvider, Mapping } from '#kernel/records/provider.ts'
 import type { Scope, SectorIdentifier } from '#kernel/records/scope.ts'
+import type { PairwiseSubject } from '#kernel/records/subject.ts'
 
 export interface Versioned<T> {
   readonly value: T
@@ -97,6 +98,14 @@ export interface Credentials {
   remove(accountId: string, method: Credential['method']): Promise<boolean>
 }
 
+export interface PairwiseSubjects {
+  /** The subject of an account at a sector; made when there is none. */
+  of(accountId: string, sector: string): Promise<string>
+  ofAccount(accountId: string): Promise<PairwiseSubject[]>
+  /** The sector's clients see a new subject from then on. */
+  forget(accountId: string, sector: string): Promise<boolean>
+}
+
 export interface SigningKey {
   readonly kid: string
   readonly alg: string
@@ -131,6 +140,7 @@ export interface Records {
   readonly acrs: Shelf<Acr>
   readonly scopes: Shelf<Scope>
   readonly sectorIdentifiers: Shelf<SectorIdentifier>
+  readonly subjects: PairwiseSubjects
   readonly consents: Consents
   readonly credentials: Credentials
   readonly keys: Keys

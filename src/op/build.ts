@@ -16,6 +16,7 @@ import { checkFrontchannel } from './logout.ts'
 import type { ScopeTable } from './scopes.ts'
 import { CHECK_PATH } from './session-management.ts'
 import { basePath, grantLifetime, isHardened, type OpSettings } from './settings.ts'
+import type { Subjects } from './subjects.ts'
 import { createTokenClaims } from './token-claims.ts'
 
 /** CONTRACT 4. */
@@ -152,7 +153,7 @@ export interface Ingredients {
   readonly policy: NonNullable<NonNullable<Configuration['interactions']>['policy']>
   readonly findAccount: NonNullable<Configuration['findAccount']>
   readonly loadExistingGrant: NonNullable<Configuration['loadExistingGrant']>
-  readonly pairwise: (sector: string, accountId: string) => string
+  readonly subjects: Subjects
   readonly pages: Pages
   readonly nonceSecret: Buffer
   readonly isAlive: FeatureParts['isAlive']
@@ -216,7 +217,8 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
       client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
     jwks: jwks(given.keys),
     loadExistingGrant: given.loadExistingGrant,
-    pairwiseIdentifier: async (_ctx, accountId, client) => given.pairwise(String(client.sectorIdentifier), accountId),
+    pairwiseIdentifier: (_ctx, accountId, client) =>
+      given.subjects.pairwise(String(client.sectorIdentifier), accountId),
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || isHardened(settings) },
     renderError,
     responseTypes: responseTypes(settings) as NonNullable<Configuration['responseTypes']>,

@@ -8,6 +8,7 @@ import type { WayTaken } from '#kernel/ports.ts'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 import { ASKED, type Asked, type HookSeams } from './hooks.ts'
 import type { Spontaneous } from './spontaneous.ts'
+import type { Subjects } from './subjects.ts'
 
 /** The upstream session that a browser session came from. */
 export interface Upstream {
@@ -43,6 +44,7 @@ export interface Seams {
   /** Signs access tokens of clients that get them as JWT, and reads them. */
   readonly jwts: AccessTokenJwts
   readonly hooks: HookSeams
+  readonly subjects: Pick<Subjects, 'isMapped' | 'public'>
   /** Whether a hook gives the scope's claims. */
   isDynamicScope(name: string): boolean
   readonly spontaneous: Pick<Spontaneous, 'of' | 'limit'>
@@ -150,6 +152,24 @@ const signed = (engine: Provider, ctx: KoaContextWithOIDC, payload: Payload): Pr
   const token = new engine.IdToken({}, { ctx })
   for (const [name, value] of Object.entries(payload)) token.set(name, value)
   return token.issue({ use: 'authorization' })
+}
+
+/** The engine gives the account's id for a public subject; here it becomes the one that the deployment chose. */
+const withPublicSubject = async (
+  { subjects }: Pick<Seams, 'subjects'>,
+  client: Instance<'Client'>,
+  asked: boolean,
+  claims: Record<string, unknown>,
+): Promise<Record<string, unknown>> => {
+  if (!subjects.isMapped || typeof claims.sub !== 'string' || client.subjectType === 'pairwise') return claims
+  try {
+    return { ...claims, sub: await subjects.public(claims.sub) }
+  } catch (error) {
+    if (asked) throw error
+    // A logout token for an account that is gone: the client knows the session by its sid (Back-Channel Logout 2.4).
+    const { sub: _, ...rest } = claims
+    return rest
+  }
 }
 
 export class Engine extends Base {
@@ -282,7 +302,7 @@ export class Engine extends Base {
         override async result() {
           const { ctx, client, available } = this
           const asked = available[ASKED] as Asked | undefined
-          const claims = await super.result()
+          const claims = await withPublicSubject(seams, client, ctx !== undefined, await super.result())
           const dynamic = this.#scopes.filter((name) => seams.isDynamicScope(name))
           const all = dynamic.length > 0 ? await seams.hooks.dynamicScopes(ctx, client, asked, dynamic, claims) : claims
           return seams.hooks.claims(ctx, client, asked, this.#scopes, all)

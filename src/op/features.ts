@@ -6,6 +6,7 @@ import type { HookSeams } from './hooks.ts'
 import type { createRegistrationPolicy } from './registration.ts'
 import { createResourceIndicators } from './resource-servers.ts'
 import { isHardened, type OpSettings } from './settings.ts'
+import type { Subjects } from './subjects.ts'
 
 type Features = NonNullable<Configuration['features']>
 type AllowedPolicy = NonNullable<NonNullable<Features['introspection']>['allowedPolicy']>
@@ -32,6 +33,7 @@ export interface FeatureParts {
   /** Whether an account exists and is not disabled. */
   readonly isAlive: (accountId: string) => Promise<boolean>
   readonly hooks: HookSeams
+  readonly subjects: Subjects
   readonly registrationPolicy: ReturnType<typeof createRegistrationPolicy>
 }
 
@@ -48,7 +50,7 @@ const logout = (pages: Pages): Features['rpInitiatedLogout'] => ({
 
 /** Whoever may not authenticate sees only its own tokens (RFC 7662 2.1); a token is as dead as its client or its account. */
 const mayIntrospect =
-  ({ isAlive, hooks }: Pick<FeatureParts, 'isAlive' | 'hooks'>): AllowedPolicy =>
+  ({ isAlive, hooks, subjects }: Pick<FeatureParts, 'isAlive' | 'hooks' | 'subjects'>): AllowedPolicy =>
   async (ctx, client, token) => {
     if (client.clientAuthMethod === 'none' && token.clientId !== client.clientId) return false
     if (token.clientId === undefined) return false
@@ -56,7 +58,11 @@ const mayIntrospect =
     const owner = own ? client : await ctx.oidc.provider.Client.find(token.clientId)
     const accountId = 'accountId' in token ? token.accountId : undefined
     if (!owner || (accountId !== undefined && !(await isAlive(accountId)))) return false
-    return hooks.introspection(ctx, owner, token)
+    if (!(await hooks.introspection(ctx, owner, token))) return false
+    // The engine writes the account's id, and these members after it.
+    if (subjects.isMapped && accountId !== undefined && owner.subjectType !== 'pairwise')
+      Object.assign(token, { extra: { ...('extra' in token && token.extra), sub: await subjects.public(accountId) } })
+    return true
   }
 
 /** A client revokes its own tokens only (RFC 7009 2.1). */

@@ -31,7 +31,7 @@ import type { SessionManagement } from './session-management.ts'
 import { grantLifetime, type OpSettings, takesRequestUris } from './settings.ts'
 import { createReadStatement } from './software-statements.ts'
 import { createSpontaneous, type Spontaneous } from './spontaneous.ts'
-import { createPairwise } from './subjects.ts'
+import { type Algorithm, createPairwise, createSubjects, type Subjects } from './subjects.ts'
 
 /** What answers requests until the next change. */
 export interface Instance {
@@ -50,7 +50,7 @@ export interface Secrets {
   readonly pepper: Uint8Array
   /** 32 bytes from which every node makes the same DPoP nonces. */
   readonly nonces: Buffer
-  readonly pairwise: (sector: string, accountId: string) => string
+  readonly pairwise: Algorithm
   /** Stands for an initial access token where registration is open to all; never leaves this process. */
   readonly openRegistration: string
 }
@@ -143,15 +143,14 @@ const createAdapters = (
   })
 }
 
-const createJwts = ({ options, secrets }: InstanceParts, keys: readonly SigningKey[]) =>
+const createJwts = ({ options }: InstanceParts, keys: readonly SigningKey[], subjects: Subjects) =>
   createAccessTokenJwts({
     issuer: options.settings.issuer,
     keys,
     algorithm: options.settings.keys.default,
     clock: options.clock,
     box: options.box,
-    subject: (client, accountId) =>
-      client.subjectType === 'pairwise' ? secrets.pairwise(String(client.sectorIdentifier), accountId) : accountId,
+    subject: subjects.of,
   })
 
 /** Tokens that enter without having been issued: open registration's own, or the one of the configuration. */
@@ -171,9 +170,10 @@ const createSeams = (
     readonly hooks: HookSeams
     readonly scopes: ScopeTable
     readonly spontaneous: Spontaneous
+    readonly subjects: Subjects
   },
 ): Seams => {
-  const { acrs, keys, hooks, scopes, spontaneous } = made
+  const { acrs, keys, hooks, scopes, spontaneous, subjects } = made
   const { options, secrets, grace, watch, pages, initialAccess } = parts
   const { settings, store, clock } = options
   return {
@@ -188,9 +188,10 @@ const createSeams = (
     respond: watch.respond,
     formPost: pages.formPost,
     forgive: grace.forgive,
-    jwts: createJwts(parts, keys),
+    jwts: createJwts(parts, keys, subjects),
     hooks,
     isDynamicScope: scopes.isDynamic,
+    subjects,
     spontaneous,
   }
 }
@@ -202,6 +203,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   const { keys, signing, mappings, scopes, acrs, known } = await readIngredients(options)
   const adapters = createAdapters(parts, known)
   const hooks = createHookSeams(options.hooks ?? noHooks, records.accounts)
+  const subjects = createSubjects(settings, records, secrets.pairwise)
   const spontaneous = createSpontaneous({
     names: scopes.names,
     hooks,
@@ -221,7 +223,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     policy: createPolicy({
       acrs,
       clients: records.clients,
-      pairwise: secrets.pairwise,
+      subjects,
       byDefaults: options.byDefaults,
       passive: options.passive,
     }),
@@ -241,7 +243,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
       },
       isHouseToken(parts),
     ),
-    pairwise: secrets.pairwise,
+    subjects,
     pages,
     nonceSecret: secrets.nonces,
     fetch: options.fetch,
@@ -249,7 +251,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   const engine = new Engine(
     settings.issuer,
     configuration,
-    createSeams(parts, { acrs, keys: signing, hooks, scopes, spontaneous }),
+    createSeams(parts, { acrs, keys: signing, hooks, scopes, spontaneous, subjects }),
   )
   keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)

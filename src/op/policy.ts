@@ -8,6 +8,7 @@ import type { Records } from '#directory/records.ts'
 import { requestedAcr } from '#kernel/acr.ts'
 import type { AcrTable, Done } from './acr.ts'
 import type { SessionExtras } from './engine.ts'
+import type { Subjects } from './subjects.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
@@ -20,8 +21,7 @@ export interface PassiveRequest {
 export interface PolicyOptions {
   readonly acrs: AcrTable
   readonly clients: Records['clients']
-  /** The pairwise `sub` of an account at a sector. */
-  readonly pairwise: (sector: string, accountId: string) => string
+  readonly subjects: Subjects
   /** Whether a request names nothing that goes before the client's default_acr_values (CONTRACT 5). */
   readonly byDefaults?: ((request: PassiveRequest) => Promise<boolean>) | undefined
   /** Whether a request with prompt=none leads to exactly one provider, which can be asked passively (CONTRACT 6). */
@@ -130,21 +130,35 @@ const hintedSubject = (hint: unknown): string | undefined => {
   }
 }
 
-const wantedSubjects = (ctx: KoaContextWithOIDC): string[] => {
-  const claimed = (ctx.oidc.claims?.id_token?.sub as { value?: unknown } | null | undefined)?.value
-  return [hintedSubject(paramsOf(ctx).id_token_hint), claimed].filter((sub): sub is string => typeof sub === 'string')
+/** Which subjects a request names: by the reason that another sign-in has, when it is not theirs. */
+const wantedSubjects: Readonly<Record<string, (ctx: KoaContextWithOIDC) => unknown>> = {
+  id_token_hint: (ctx) => hintedSubject(paramsOf(ctx).id_token_hint),
+  claims_id_token_sub_value: (ctx) => (ctx.oidc.claims?.id_token?.sub as { value?: unknown } | null | undefined)?.value,
 }
 
-/** OIDC Core 3.1.2.1 (id_token_hint), 5.5.1: another person than the one asked for is an error, once they had their chance. */
-const subjectCheck = ({ pairwise }: PolicyOptions) =>
-  new Check('subject', 'another person signed in', 'login_required', (ctx) => {
-    const { client, result, session } = ctx.oidc
-    if (!result?.login || !client || !session?.accountId) return false
-    const wanted = wantedSubjects(ctx)
-    const isPairwise = client.subjectType === 'pairwise'
-    const sub = isPairwise ? pairwise(String(client.sectorIdentifier), session.accountId) : session.accountId
-    if (wanted.some((each) => each !== sub))
-      throw new errors.LoginRequired('another person signed in than the one that was asked for')
+/**
+ * OIDC Core 3.1.2.1 (id_token_hint), 5.5.1: another person than the one asked for has to sign in, and it is an error when
+ * they had their chance. In place of the engine's own checks, which know the account's id only.
+ */
+const subjectChecks = ({ subjects }: PolicyOptions) =>
+  Object.entries(wantedSubjects).map(
+    ([reason, wantedBy]) =>
+      new Check(reason, 'another person than the one that was asked for', 'login_required', async (ctx) => {
+        const { client, account, result, session } = ctx.oidc
+        const wanted = wantedBy(ctx)
+        if (!client || wanted === undefined) return false
+        if (!session?.accountId || !account) return true
+        if ((await subjects.of(client, session.accountId)) === wanted) return false
+        if (result?.login) throw new errors.LoginRequired('another person signed in than the one that was asked for')
+        return true
+      }),
+  )
+
+/** Throws for an account that this client could know by no name, before anything is issued. */
+const nameCheck = ({ subjects }: PolicyOptions) =>
+  new Check('subject', 'the account has no subject identifier', 'access_denied', async (ctx) => {
+    const { client, account } = ctx.oidc
+    if (subjects.isMapped && client && account) await subjects.of(client, account.accountId)
     return false
   })
 
@@ -155,9 +169,10 @@ export const createPolicy = (options: PolicyOptions): interactionPolicy.DefaultP
   const consent = policy.get('consent')
   if (!login || !consent) throw new TypeError('oidc-provider has no login or consent prompt')
 
-  for (const reason of ['essential_acrs', 'essential_acr']) login.checks.remove(reason)
+  for (const reason of ['essential_acrs', 'essential_acr', ...Object.keys(wantedSubjects)]) login.checks.remove(reason)
   login.checks.add(accountCheck())
-  login.checks.add(subjectCheck(options))
+  for (const check of subjectChecks(options)) login.checks.add(check)
+  login.checks.add(nameCheck(options))
   login.checks.add(acrCheck(options))
   login.checks.add(passiveCheck(options))
 
