@@ -7,6 +7,7 @@ import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-prov
 import type { WayTaken } from '#kernel/ports.ts'
 import { type AccessTokenJwts, withMarkedToken, wrapping } from './access-tokens.ts'
 import { ASKED, type Asked, type HookSeams } from './hooks.ts'
+import { endLateReplay } from './late-codes.ts'
 import type { Spontaneous } from './spontaneous.ts'
 import type { Subjects } from './subjects.ts'
 
@@ -314,6 +315,7 @@ export class Engine extends Base {
   override get AuthorizationCode(): Provider['AuthorizationCode'] {
     const seams = this.#seams
     return once(this, 'AuthorizationCode', () => {
+      const engine = this
       const Above = original<'AuthorizationCode', TokenExtras>(this, 'AuthorizationCode')
       return class AuthorizationCode extends Above {
         constructor(...given: ConstructorParameters<Provider['AuthorizationCode']>) {
@@ -325,6 +327,13 @@ export class Engine extends Base {
 
         static override get IN_PAYLOAD() {
           return [...withPayload(Above, 'idp'), 'login']
+        }
+
+        static override async find<T>(...given: [string, object?]): Promise<T | undefined> {
+          const find = Reflect.get(Above, 'find') as (...given: unknown[]) => Promise<T | undefined>
+          const code = await find.apply(AuthorizationCode, given)
+          await endLateReplay(engine, code as InstanceType<Provider['AuthorizationCode']> | undefined)
+          return code
         }
       }
     })

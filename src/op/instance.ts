@@ -20,6 +20,7 @@ import { createLoadExistingGrant, createNames, type Names } from './grants.ts'
 import { createHookSeams, type HookSeams } from './hooks.ts'
 import type { OpOptions } from './index.ts'
 import type { InitialAccess } from './initial-access.ts'
+import { CODE_MEMORY } from './late-codes.ts'
 import { patchClients } from './logout.ts'
 import { translated } from './outage.ts'
 import { createPolicy, isPassiveTrip, reportedAcr } from './policy.ts'
@@ -135,7 +136,7 @@ const createAdapters = (
     pepper: secrets.pepper,
     tombstone: grantLifetime(settings),
     // The mark of a pushed request's one use must outlast the interaction that it began (ENGINE 8).
-    linger: { PushedAuthorizationRequest: settings.lifetimes.interaction },
+    linger: { PushedAuthorizationRequest: settings.lifetimes.interaction, AuthorizationCode: CODE_MEMORY },
     report: (client, dropped) => log.warn('client.stale', { client, dropped }),
     replayed: () => replayed(options, Provider.ctx, 'parallel'),
     pardon: grace.pardon,
