@@ -9,7 +9,10 @@ import type { Engine } from './engine.ts'
 export const CODE_MEMORY = 300
 
 /** Ends the grant of a code that was found redeemed and expired, by the client that it belongs to. */
-export const endLateReplay = async (engine: Engine, code: (AuthorizationCode & { readonly consumed?: unknown }) | undefined): Promise<void> => {
+export const endLateReplay = async (
+  engine: Engine,
+  code: (AuthorizationCode & { readonly consumed?: unknown }) | undefined,
+): Promise<void> => {
   const ctx = Provider.ctx
   if (!code?.consumed || !code.isExpired || code.grantId === undefined || ctx?.oidc.route !== 'token') return
   if (code.clientId !== ctx.oidc.client?.clientId) return
