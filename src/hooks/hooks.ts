@@ -1,6 +1,6 @@
 /**
  * The deployment's hooks (DESIGN 3.14). Read this first. The files run in a thread of their own with a time limit for
- * each call, so that one that hangs, exits or eats memory is ended without the server; whoever calls then fails closed.
+ * each call, so that one that hangs or exits is ended without the server; whoever calls then fails closed.
  */
 import { globSync } from 'node:fs'
 import { resolve } from 'node:path'
