@@ -125,6 +125,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
         ? createRequestUris({ ...options, issuer: settings.issuer, clientOf })
         : undefined,
       syncState: watch.sync,
+      changePerson: pages.changePerson,
       logout: createLogout(settings, options.presentation.view),
       openRegistration: secrets.openRegistration,
       initialAccess,

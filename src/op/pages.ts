@@ -65,6 +65,15 @@ export const createPages = (given: {
       const { name } = ctx.oidc.client ? cardOf(ctx.oidc.client.metadata()) : { name: new URL(url).host }
       view(ctx as unknown as Ctx, 'auto-post', { url, fields, to: name, ...card(ctx) }, status)
     },
+    changePerson(ctx) {
+      const { route, session } = ctx.oidc
+      const secret = session?.state?.secret
+      if (route !== 'resume' || ctx.status !== 200 || typeof secret !== 'string') return
+      const url = ctx.oidc.urlFor('end_session_confirm')
+      if (typeof ctx.body !== 'string' || !ctx.body.includes(`action="${url}"`)) return
+      const { name } = ctx.oidc.client ? cardOf(ctx.oidc.client.metadata()) : { name: new URL(url).host }
+      view(ctx as unknown as Ctx, 'auto-post', { url, fields: { xsrf: secret, logout: 'yes' }, to: name, ...card(ctx) })
+    },
     async error(ctx, out, cause) {
       if (!shown.has(ctx.oidc.route)) {
         // What software calls answers software, whatever it says that it accepts (CONTRACT 12).

@@ -31,17 +31,31 @@ export const createServe = (given: {
   readonly requestUris: RequestUris | undefined
   /** After each answer: what the browser may know of its session. */
   readonly syncState: (ctx: Ctx) => void
+  /** Replaces the engine's own page where another person signed in. */
+  readonly changePerson: (ctx: KoaContextWithOIDC) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
   readonly initialAccess: Pick<InitialAccess, 'giveBack'>
 }): Middleware => {
-  const { settings, instance, grace, openRegistration, initialAccess, syncState, logout, posted, requestUris } = given
+  const {
+    settings,
+    instance,
+    grace,
+    openRegistration,
+    initialAccess,
+    syncState,
+    logout,
+    posted,
+    requestUris,
+    changePerson,
+  } = given
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
   const webfinger = settings.features.webfinger ? createWebfinger(settings.issuer) : undefined
   const isOpen = registration.enabled && registration.initialAccessToken === false
 
   const settle = async (ctx: Ctx): Promise<void> => {
+    if (ctx.path.startsWith('/authorize/')) changePerson(ctx as unknown as KoaContextWithOIDC)
     if (usesCookies(ctx.path)) syncState(ctx)
     if (ctx.path === '/token') await grace.settle(ctx as unknown as KoaContextWithOIDC)
     if (ctx.path.startsWith('/register') && ctx.status < 300) ctx.body = withoutOurs(ctx.body)

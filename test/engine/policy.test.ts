@@ -189,6 +189,8 @@ describe('prompts', () => {
     house.person = { login: () => signIn('bob') }
     const page = await visitor.authorize('web', { prompt: 'login' })
     assert.equal(page.status, 200, 'a form that submits itself')
+    assert.match(page.body, /id="page-auto-post"/)
+    assert.doesNotMatch(page.body, /<script(?! type="module" src=)/)
     const field = (name: string) => new RegExp(`name="${name}" value="([^"]*)"`).exec(page.body)?.[1] ?? ''
     const body = new URLSearchParams({ xsrf: field('xsrf'), logout: field('logout') })
     const left = await visitor.ask('/session/end/confirm', { method: 'POST', body })
