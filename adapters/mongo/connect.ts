@@ -9,6 +9,7 @@ import type { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { type Deadline, monotonic, noticed, within } from './bounded.ts'
 import { isPassing, toFault, unavailable } from './faults.ts'
+import { FORM } from './url.ts'
 import { watch } from './watch.ts'
 
 /** What a store is opened with. */
@@ -46,8 +47,7 @@ const optionsFor = (url: string, waitMs: number): MongoClientOptions => {
   return { ...Object.fromEntries(defaults), ignoreUndefined: true, promoteBuffers: true }
 }
 
-const INVALID =
-  'the address is not a valid MongoDB URL: mongodb://user:password@host:port/database, with special characters in user and password percent-encoded'
+const INVALID = `the address is not a valid MongoDB URL: ${FORM}`
 
 /** Whether a message of the driver's repeats anything that stands before the options of the URL. */
 const repeats = (message: string, url: string): boolean => {

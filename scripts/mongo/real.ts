@@ -1,17 +1,30 @@
 /** A real mongod where there is one: a replica set of one member on a free loopback port, its files in a temporary folder. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { ServerProcess } from './process.ts'
+
+/** Where mongodb-memory-server keeps what it fetched for other projects of this machine, the newest last. */
+const fetched = (): string | undefined => {
+  const folder = join(homedir(), '.cache/mongodb-binaries')
+  if (!existsSync(folder)) return undefined
+  const name = readdirSync(folder)
+    .filter((one) => /^mongod-[\w.-]*\d$/.test(one))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .at(-1)
+  return name && join(folder, name)
+}
 
 export const findMongod = (): string | undefined =>
   process.env.MONGOD ??
   (process.env.PATH ?? '')
     .split(delimiter)
     .map((folder) => join(folder, 'mongod'))
-    .find((path) => existsSync(path))
+    .find((path) => existsSync(path)) ??
+  process.env.MONGOMS_SYSTEM_BINARY ??
+  fetched()
 
 /** Until the one member has elected itself. */
 const initiate = async (url: string, host: string): Promise<void> => {
