@@ -75,6 +75,10 @@ export const LOGO = '/logo.svg'
 export const BACKCHANNEL = '/backchannel-logout'
 export const FRONTCHANNEL = '/frontchannel-logout'
 
+/** An API that nobody serves: what an access token for one looks like can be seen without it. */
+export const DEMO_API = 'https://api.demo.example'
+export const DEMO_API_SCOPE = 'things:read'
+
 /**
  * The metadata that the relying party is registered with, by the demo or by itself.
  * `native`, because that is the registration for http on loopback with implicit types (OIDC Registration 2,
@@ -208,6 +212,7 @@ export const demoConfiguration = (input: DemoInput): DemoConfiguration => {
       // The upstream and the relying party live on loopback, which production never contacts.
       settings: {
         methods: { otp: {} },
+        resourceServers: [{ resource: DEMO_API, scopes: [DEMO_API_SCOPE] }],
         egress: { allowPrivate: ['127.0.0.0/8', '::1/128', new URL(issuer).hostname] },
       },
       resources: {

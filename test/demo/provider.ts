@@ -6,6 +6,7 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Configuration, interactionPolicy, Provider } from 'oidc-provider'
+import { DEMO_API_SCOPE } from '#demo/configuration.ts'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const jwk = { ...rsa.privateKey.export({ format: 'jwk' }), kid: 'test-1', use: 'sig', alg: 'RS256' }
@@ -49,6 +50,7 @@ const configuration = (nextId: () => string): Configuration => ({
       clientId: oidc.client?.clientId ?? '',
     })
     grant.addOIDCScope('openid profile email address offline_access')
+    for (const resource of Object.keys(oidc.resourceServers ?? {})) grant.addResourceScope(resource, DEMO_API_SCOPE)
     await grant.save()
     return grant
   },
@@ -60,6 +62,16 @@ const configuration = (nextId: () => string): Configuration => ({
     revocation: { enabled: true },
     clientCredentials: { enabled: true },
     jwtResponseModes: { enabled: true },
+    requestObjects: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_ctx, resource) => ({
+        scope: DEMO_API_SCOPE,
+        audience: resource,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
     jwtUserinfo: { enabled: true },
     rpInitiatedLogout: {
       logoutSource: (ctx, form) => {

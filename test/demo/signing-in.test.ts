@@ -56,6 +56,33 @@ describe('signing in', () => {
       assert.match(request, new RegExp(`\\b${name}\\b`))
   })
 
+  test('a signed request carries everything in one object', async () => {
+    const wishes: Record<string, string>[] = [{ jar: 'on' }, { jar: 'on', par: 'on' }]
+    for (const typed of wishes) {
+      const page = await house.login(new Browser(), typed)
+      assertSound(page)
+      const names = [...house.departureOf(page).keys()].sort()
+      assert.deepEqual(names, ['client_id', 'par' in typed ? 'request_uri' : 'request'])
+    }
+  })
+
+  test('bound tokens are used with a proof, at userinfo and at refresh too', async () => {
+    const browser = new Browser()
+    const page = await house.login(browser, { dpop: 'on', scope: 'openid offline_access', prompt: 'consent' })
+    assertSound(page)
+    for (const button of ['userinfo', 'refresh', 'userinfo']) {
+      const after = await browser.submit(await browser.open(`${house.url}/result`), `#${button}`)
+      assert.equal(successOf(after, 'outcome'), true, `${button}: ${textOf(after, 'outcome')}`)
+    }
+  })
+
+  test('a token for an API is a JWT with its audience', async () => {
+    const page = await house.login(new Browser(), { api: 'on', scope: 'openid' })
+    assertSound(page)
+    assert.match(textOf(page, 'access-token-raw') ?? '', /^[\w-]+\.[\w-]+\.[\w-]+$/)
+    assert.match(page.body, /https:\/\/api\.demo\.example/)
+  })
+
   test('without PKCE no challenge is sent', async () => {
     const page = await house.login(new Browser(), {}, 'start-login', (start) => untick(start, 'pkce'))
     assertSound(page)

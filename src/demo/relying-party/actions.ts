@@ -43,12 +43,20 @@ const subjectOf = (session: Session): string | undefined => {
 const bearer = (
   how: 'get' | 'post-header' | 'post-body',
   token: string,
-): Pick<Outgoing, 'method' | 'headers' | 'form'> => {
-  const headers = { authorization: `Bearer ${token}`, accept: 'application/json, application/jwt' }
+  isBound: boolean,
+): Pick<Outgoing, 'method' | 'headers' | 'form' | 'dpop'> => {
+  const headers = {
+    authorization: `${isBound ? 'DPoP' : 'Bearer'} ${token}`,
+    accept: 'application/json, application/jwt',
+  }
+  // RFC 9449 7.1: a bound token has one way only, with its proof beside it.
+  if (isBound) return { method: how === 'get' ? 'GET' : 'POST', headers, dpop: { token } }
   if (how === 'get') return { method: 'GET', headers }
   if (how === 'post-header') return { method: 'POST', headers }
   return { method: 'POST', form: { access_token: token }, headers: { accept: headers.accept } }
 }
+
+const isBound = (session: Session): boolean => session.login?.pending?.wishes.dpop === true
 
 const userinfo =
   (how: 'get' | 'post-header' | 'post-body'): Action =>
@@ -57,7 +65,11 @@ const userinfo =
     const token = session.login?.tokens.accessToken
     if (!token) return no('There is no access token. Choose a response type with "code" or "token".')
     if (!metadata.userinfo_endpoint) return no('The provider has no userinfo endpoint.')
-    const answer = await exchange(turn, { title: 'Userinfo', url: metadata.userinfo_endpoint, ...bearer(how, token) })
+    const answer = await exchange(turn, {
+      title: 'Userinfo',
+      url: metadata.userinfo_endpoint,
+      ...bearer(how, token, isBound(session)),
+    })
     if (!answer.ok) return no(answer.problem ?? 'Userinfo was refused.')
     const signed = answer.call.response?.headers['content-type']?.startsWith('application/jwt') ?? false
     if (!signed && !answer.data) return no('The answer is neither a JSON object nor a signed token.')
@@ -87,7 +99,14 @@ const refresh: Action = async (turn) => {
     return no('There is no refresh token. Ask for the scope offline_access with prompt=consent.')
   if (!metadata.token_endpoint) return no('The provider has no token endpoint.')
   const form = { grant_type: 'refresh_token', refresh_token: login.tokens.refreshToken }
-  const answer = await exchange(turn, { title: 'Refresh', method: 'POST', url: metadata.token_endpoint, form, client })
+  const answer = await exchange(turn, {
+    title: 'Refresh',
+    method: 'POST',
+    url: metadata.token_endpoint,
+    form,
+    client,
+    dpop: isBound(session) ? {} : undefined,
+  })
   if (!answer.ok || !answer.data) return no(answer.problem ?? 'The answer is not a JSON object.')
   const fresh = tokensOf(answer.data, desk.clock.now())
   const subject = subjectOf(session)

@@ -5,6 +5,7 @@
 import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import type { RelyingPartyClient } from '../configuration.ts'
+import { dpopProof, rememberNonce } from './dpop.ts'
 
 /** One HTTP exchange as the page shows it. */
 export interface Call {
@@ -45,6 +46,8 @@ export interface Outgoing {
   readonly json?: unknown
   /** Authenticates this client at the endpoint (RFC 6749 2.3). */
   readonly client?: RelyingPartyClient
+  /** Proves possession of the relying party's key, for this access token if one is presented (RFC 9449). */
+  readonly dpop?: { readonly token?: string | undefined } | undefined
 }
 
 export type Send = (outgoing: Outgoing) => Promise<Answer>
@@ -53,7 +56,15 @@ export type Send = (outgoing: Outgoing) => Promise<Answer>
 const MOST = 1_000_000
 const PATIENCE_MS = 15_000
 const MASK = '••••••'
-const SHOWN_HEADERS = ['content-type', 'cache-control', 'www-authenticate', 'location', 'retry-after', 'date']
+const SHOWN_HEADERS = [
+  'content-type',
+  'cache-control',
+  'www-authenticate',
+  'location',
+  'retry-after',
+  'date',
+  'dpop-nonce',
+]
 
 /** RFC 6749 2.3.1: id and secret are form-encoded before they are joined. */
 const formEncode = (text: string): string => new URLSearchParams([['', text]]).toString().slice(1)
@@ -137,8 +148,28 @@ const prepare = ({ form, json, client, headers }: Outgoing) => {
   }
 }
 
+const wantsNonce = ({ data, call }: Answer): boolean =>
+  data?.error === 'use_dpop_nonce' || /use_dpop_nonce/.test(call.response?.headers['www-authenticate'] ?? '')
+
 /** @param fetch how this process reaches the provider */
-export const createSend =
+export const createSend = (fetch: typeof globalThis.fetch, clock: Clock): Send => {
+  const send = createPlainSend(fetch, clock)
+  const bound = async (outgoing: Outgoing): Promise<Answer> => {
+    const proof = await dpopProof(outgoing.method, outgoing.url, outgoing.dpop?.token)
+    const answer = await send({ ...outgoing, headers: { ...outgoing.headers, dpop: proof } })
+    const nonce = answer.call.response?.headers['dpop-nonce']
+    if (nonce !== undefined) rememberNonce(outgoing.url, nonce)
+    return answer
+  }
+  return async (outgoing) => {
+    if (!outgoing.dpop) return send(outgoing)
+    const answer = await bound(outgoing)
+    // RFC 9449 8: once more, with the nonce that the provider has just given.
+    return wantsNonce(answer) ? bound(outgoing) : answer
+  }
+}
+
+const createPlainSend =
   (fetch: typeof globalThis.fetch, clock: Clock): Send =>
   async (outgoing) => {
     const { headers, body, shown } = prepare(outgoing)

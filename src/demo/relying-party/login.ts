@@ -2,9 +2,9 @@
  * From "start" to a verified login: departure by URL or pushed request, and what a response comes to. A code is
  * redeemed only when everything that came with it was right (OIDC Core 3.3.2.8–3.3.2.10).
  */
-import type { JSONWebKeySet } from 'jose'
+import { type JSONWebKeySet, SignJWT } from 'jose'
 import { type Clock, epochSeconds } from '#kernel/clock.ts'
-import type { RelyingPartyClient } from '../configuration.ts'
+import { DEMO_API, type RelyingPartyClient } from '../configuration.ts'
 import type { Answer, Send } from './calls.ts'
 import { type Channel, type Check, checkEnvelope, checkIdToken, checkResponse, passed } from './checks.ts'
 import { decode } from './jwt.ts'
@@ -54,9 +54,22 @@ export const startLogin = async (
     ...(idToken && { idToken }),
   })
   remember(session, pending)
-  if (!wishes.par) return { location: withQuery(endpoint, pending.params) }
-  return pushRequest(desk, session, metadata, pending)
+  const { client_secret: secret } = client
+  if (wishes.jar && secret === undefined) return refuse('A signed request needs a client with a secret.')
+  const params = wishes.jar ? await signedRequest(pending, metadata, secret ?? '') : pending.params
+  if (!wishes.par) return { location: withQuery(endpoint, params) }
+  return pushRequest(desk, session, metadata, { ...pending, params })
 }
+
+/** RFC 9101 2: everything that was asked in one object, signed with the client's secret. */
+const signedRequest = async ({ client, params }: Pending, metadata: Metadata, secret: string) => ({
+  client_id: client.client_id,
+  request: await new SignJWT({ ...params, iss: client.client_id, aud: metadata.issuer })
+    .setProtectedHeader({ alg: 'HS256', typ: 'oauth-authz-req+jwt' })
+    .setIssuedAt()
+    .setExpirationTime('5m')
+    .sign(Buffer.from(secret)),
+})
 
 /** RFC 9126: the request goes to the provider first, the browser carries a reference to it. */
 const pushRequest = async (desk: Desk, session: Session, metadata: Metadata, pending: Pending) => {
@@ -149,8 +162,10 @@ const redeem = async (
     code,
     redirect_uri: pending.redirectUri,
     code_verifier: pending.verifier,
+    resource: pending.wishes.api ? DEMO_API : undefined,
   }
-  const answer = await desk.send({ title: 'Code for tokens', method: 'POST', url, client: pending.client, form })
+  const dpop = pending.wishes.dpop ? {} : undefined
+  const answer = await desk.send({ title: 'Code for tokens', method: 'POST', url, client: pending.client, form, dpop })
   record(session, answer.call)
   return answer.problem === undefined ? { data: answer.data } : refuse(answer.problem)
 }

@@ -5,7 +5,7 @@
 import type { Clock } from '#kernel/clock.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
-import type { RelyingPartyClient } from '../configuration.ts'
+import { DEMO_API, DEMO_API_SCOPE, type RelyingPartyClient } from '../configuration.ts'
 
 /** The form of the start page, as typed; an empty text is not sent. */
 export interface Wishes {
@@ -23,6 +23,12 @@ export interface Wishes {
   readonly extra: string
   readonly pkce: boolean
   readonly par: boolean
+  /** Sends the request as a signed object (RFC 9101). */
+  readonly jar: boolean
+  /** Binds the tokens to a key of the relying party (RFC 9449). */
+  readonly dpop: boolean
+  /** Asks for an access token for the demo's API, which is a JWT (RFC 8707, RFC 9068). */
+  readonly api: boolean
   /** Sends the last ID token as id_token_hint. */
   readonly hint: boolean
 }
@@ -56,6 +62,9 @@ export const usualWishes: Wishes = {
   extra: '',
   pkce: true,
   par: false,
+  jar: false,
+  dpop: false,
+  api: false,
   hint: false,
 }
 
@@ -69,6 +78,9 @@ export const readWishes = (form: URLSearchParams): Wishes => {
     ...(acr !== null && { acr_values: acr }),
     pkce: form.has('pkce'),
     par: form.has('par'),
+    jar: form.has('jar'),
+    dpop: form.has('dpop'),
+    api: form.has('api'),
     hint: form.has('hint'),
   }
 }
@@ -122,6 +134,7 @@ export const prepareLogin = (
     // RFC 7636 4.3
     ...(verifier && { code_challenge: sha256(verifier).toString('base64url'), code_challenge_method: 'S256' }),
     ...(wishes.hint && idToken && { id_token_hint: idToken }),
+    ...(wishes.api && { resource: DEMO_API, scope: `${wishes.scope} ${DEMO_API_SCOPE}`.trim() }),
     ...furtherParameters(wishes.extra),
   }
   return {
