@@ -45,8 +45,12 @@ export interface Spontaneous {
 const wordsOf = (scope: unknown): string[] =>
   typeof scope === 'string' ? scope.split(' ').filter((word) => word !== '') : []
 
+const NONE: readonly string[] = []
+
+const mayHave = (client: Client | undefined): client is Client => client?.allow_spontaneous_scopes === true
+
 const patternsOf = (client: Client | undefined) =>
-  client?.allow_spontaneous_scopes === true && Array.isArray(client.spontaneous_scopes)
+  mayHave(client) && Array.isArray(client.spontaneous_scopes)
     ? client.spontaneous_scopes.map((pattern) => compilePattern(String(pattern)))
     : []
 
@@ -101,9 +105,12 @@ export const createSpontaneous = (given: Parts): Spontaneous => {
 
   return {
     matching,
-    of: (ctx) => decided.get(ctx) ?? matching(ctx.oidc.client, ctx.oidc.requestParamScopes),
+    // Asked several times for each request: most clients have no such scopes.
+    of: (ctx) =>
+      mayHave(ctx.oidc.client) ? (decided.get(ctx) ?? matching(ctx.oidc.client, ctx.oidc.requestParamScopes)) : NONE,
     async decide(ctx) {
       const { client, account, params } = ctx.oidc
+      if (!mayHave(client)) return
       const found = matching(client, ctx.oidc.requestParamScopes)
       if (found.length === 0) return
       const allowed = await permitted(client, found, account?.accountId)
