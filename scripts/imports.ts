@@ -34,7 +34,7 @@ export const doors: Readonly<Record<string, readonly string[]>> = {
   'openid-client': ['connectors'],
   otpauth: ['methods'],
   qr: ['methods'],
-  jose: ['op', 'demo'],
+  jose: ['op', 'connectors', 'demo'],
   pino: ['kernel'],
   undici: ['kernel'],
   yaml: ['config'],

@@ -30,6 +30,7 @@ import { type Listener, listen } from '#http/server.ts'
 import { createEntrance } from '#interaction/entrance.ts'
 import { createPlanner } from '#interaction/plan.ts'
 import { interactionRoutes } from '#interaction/routes.ts'
+import { createUpstreamLogout } from '#interaction/upstream-logout.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import { createOutbound } from '#kernel/outbound.ts'
@@ -221,6 +222,8 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
   const open = (provider: IdentityProvider) => openConnector(provider, { clock, fetch: outbound.fetch })
   const federation = createFederation({ records, box, clock, issuer, open, lifetime: lifetimes.interaction })
   parts.add(federation.close)
+  const upstreams = createUpstreamSessions({ box, lifetime: lifetimes.session })
+  const upstreamLogout = createUpstreamLogout({ ...house, issuer, federation, upstreams, log })
   const expiry = startClientExpiry({
     clients: records.clients,
     clock,
@@ -248,6 +251,7 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     passive: planner.passive,
     byDefaults: planner.byDefaults,
     notify: house.sessions.notify,
+    leave: upstreamLogout.leave,
   })
   parts.add(op.close)
   openErrands(house, { clock, log, fetch: outbound.fetch, logoutToken: op.engine.logoutToken }, settings, parts)
@@ -261,10 +265,10 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     methods,
     plan: planner,
     provisioning: createProvisioning({ records, builtIn: builtInMappings, defaultName: defaultMappingName }),
-    upstreams: createUpstreamSessions({ box, lifetime: lifetimes.session }),
+    upstreams,
     lifetime: lifetimes.interaction,
   })
-  return { outbound, presentation, planner, op, routes }
+  return { outbound, presentation, planner, op, routes: [...routes, ...upstreamLogout.routes] }
 }
 
 /** Starts a server. Throws what `openHouse` throws, and Error when the address is taken. */

@@ -14,7 +14,7 @@ const paths = [
   ...methods.map((name) => `methods.${name}`),
   'listen.tls.clientCaFile',
   ...['directory', 'maxFiles', 'stomp'].map((name) => `logging.${name}`),
-  ...['preset', 'logout', ...protocols].map((name) => `identityProviders.*.${name}`),
+  ...['preset', ...protocols].map((name) => `identityProviders.*.${name}`),
 ]
 
 /** Values of choices that come later, by path. */

@@ -19,6 +19,14 @@ export interface Arrival {
   readonly fields: URLSearchParams
 }
 
+/** Whom a provider signed out, as its logout token says: its user, its session, or both. */
+export interface Ended {
+  readonly uid?: string
+  readonly sid?: string
+  /** The token's own name, for replays. */
+  readonly token: string
+}
+
 export interface Connector {
   /** @param trip `state`: unguessable, single use, made by federation; `returnTo`: our callback URL, registered at the provider */
   depart(trip: { state: string; returnTo: URL; wish: Wish }): Promise<{ departure: Departure; memo: unknown }>
@@ -30,6 +38,8 @@ export interface Connector {
     returnTo: URL,
     state: string,
   ): Promise<Departure | undefined>
+  /** Verifies a logout token (Back-Channel Logout 2.6) except for replays; throws Fault `upstream.*`. */
+  loggedOut?(token: string): Promise<Ended>
   close?(): Promise<void>
 }
 

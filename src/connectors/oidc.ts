@@ -12,6 +12,7 @@ import type { IdentityProvider, Mapping } from '#kernel/records/provider.ts'
 import type { Arrival, Connector, ConnectorType, Departure } from './connector.ts'
 import { checkSymmetric, checkTimes, identityOf } from './oidc/claims.ts'
 import { type Leg, upstreamFault } from './oidc/failure.ts'
+import { readLogoutToken } from './oidc/logout-token.ts'
 import { type OidcSettings, oidcSettings } from './oidc/settings.ts'
 import { createStanding, type Standing } from './oidc/standing.ts'
 
@@ -185,6 +186,7 @@ export const oidc = {
       depart: (trip) => depart(trip, provider, settings, standing, now()),
       arrive: async (trip, arrival) => arrive({ ...trip, memo: readMemo(trip.memo) }, arrival, settings, standing, now),
       logout: (identity, returnTo, state) => logout(standing, identity.idToken, returnTo, state),
+      loggedOut: (token) => readLogoutToken(token, settings, standing, world.clock),
     }
   },
 } as const satisfies ConnectorType<typeof oidcSettings>

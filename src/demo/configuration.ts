@@ -160,12 +160,17 @@ const upstreamConfiguration = (input: DemoInput, issuer: string, callback: strin
     listen: { host: input.host, port: input.ports.upstream },
     stores: { artifacts: `sqlite:${data}/artifacts.db`, directory: `sqlite:${data}/directory.db` },
     registration: { enabled: false },
+    // Gatehouse is told of a logout there, and lives on loopback.
+    egress: { allowPrivate: ['127.0.0.0/8', '::1/128', new URL(issuer).hostname] },
     clients: [
       {
         client_id: 'gatehouse',
         client_secret: secret,
         client_name: 'Gatehouse',
         redirect_uris: [callback],
+        post_logout_redirect_uris: [callback.replace(/callback$/, 'logged-out')],
+        backchannel_logout_uri: callback.replace(/callback$/, 'backchannel-logout'),
+        backchannel_logout_session_required: true,
         // The person consented to Gatehouse by being employed at Northwind, so that the demo asks once, not twice.
         trusted: true,
       },

@@ -19,7 +19,7 @@ import { createSecretGuard } from './client-secrets.ts'
 import { createEnginePort } from './engine-port.ts'
 import { createInitialAccess } from './initial-access.ts'
 import { createInstance, type Instance, readSecrets, tryClients } from './instance.ts'
-import { createLogout, type Notify } from './logout.ts'
+import { createLogout, type Leave, type Notify } from './logout.ts'
 import { createPages } from './pages.ts'
 import type { PassiveRequest } from './policy.ts'
 import { createPosted } from './posted.ts'
@@ -59,6 +59,8 @@ export interface OpOptions {
   readonly hooks?: HookRunner
   /** Takes a notice for a client that must be told of the end of a session, and keeps it until it was told. */
   readonly notify?: Notify
+  /** Goes on to the provider that an ended session came from. */
+  readonly leave?: Leave
 }
 
 export interface Op {
@@ -126,7 +128,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
         : undefined,
       syncState: watch.sync,
       changePerson: pages.changePerson,
-      logout: createLogout(settings, options.presentation.view),
+      logout: createLogout(settings, options.presentation.view, options.leave),
       openRegistration: secrets.openRegistration,
       initialAccess,
     }),

@@ -7,7 +7,7 @@ import Provider, { type Client, errors, type KoaContextWithOIDC, type Session } 
 import type { Ctx } from '#http/context.ts'
 import type { View } from '#http/view.ts'
 import { randomReference } from '#kernel/random.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, SessionExtras, Upstream } from './engine.ts'
 import type { OpSettings } from './settings.ts'
 
 /** Where the logout page's form goes. */
@@ -83,16 +83,24 @@ const frameUrl = (client: Client, issuer: string, sid: string | undefined): stri
   return `${uri}${uri.includes('?') ? '&' : '?'}${query}`
 }
 
-type Live = Session & { destroyed?: boolean; state?: { clientId?: string } }
+type Live = Session & SessionExtras & { destroyed?: boolean; state?: { clientId?: string } }
 interface Before {
   readonly authorizations: Readonly<Record<string, { sid?: string; grantId?: string }>>
   readonly clientId: string | undefined
+  readonly upstream: Upstream | undefined
 }
+
+/** Where the browser goes after a session that began at a provider; `next` when nothing else. */
+export type Leave = (upstream: Upstream, next: string) => Promise<string>
 
 /** What the session holds before the engine takes it away. */
 const look = async (engine: Engine, ctx: Ctx): Promise<Before> => {
   const session = (await engine.Session.get(ctx as unknown as KoaContextWithOIDC)) as Live
-  return { authorizations: structuredClone(session.authorizations ?? {}), clientId: session.state?.clientId }
+  return {
+    authorizations: structuredClone(session.authorizations ?? {}),
+    clientId: session.state?.clientId,
+    upstream: session.upstream,
+  }
 }
 
 interface Frame {
@@ -121,24 +129,39 @@ const showFrames = (ctx: Ctx, view: View, frames: readonly Frame[], next: string
   ctx.set('content-security-policy', `${policy};frame-src ${[...origins].join(' ')}`)
 }
 
+/** Whether the engine was only changing the person of a sign-in that goes on: that person has just been at the provider. */
+const isResume = (issuer: string, next: string): boolean => next.startsWith(`${issuer}/authorize/`)
+
+/** What follows an ended session: the provider that it came from, the frames of its applications, both or nothing. */
+const follow = async (
+  { features }: Pick<OpSettings, 'features'>,
+  view: View,
+  given: { ctx: Ctx; engine: Engine; before: Before; leave: Leave | undefined },
+): Promise<void> => {
+  const { ctx, engine, before, leave } = given
+  const location = String(ctx.response.get('location'))
+  const session = (ctx as unknown as KoaContextWithOIDC).oidc.session as Live
+  const gone = session.destroyed && before.upstream && !isResume(engine.issuer, location) ? before.upstream : undefined
+  const next = (gone && (await leave?.(gone, location))) ?? location
+  if (next !== location) ctx.set('location', next)
+  if (!features.frontchannelLogout) return
+  const ended = Object.entries(before.authorizations).filter(
+    ([clientId, { grantId }]) => grantId !== undefined && (session.destroyed || clientId === before.clientId),
+  )
+  const frames = await framesOf(engine, ended)
+  if (frames.length > 0) showFrames(ctx, view, frames, next)
+}
+
 /**
- * Runs the engine for one request, and puts the frames into its answer where that ended a session.
- * @param run answers the request
+ * Runs the engine for one request; where that ended a session, its answer leads on.
+ * @param leave absent: no provider is told
  */
-export const createLogout = ({ features }: Pick<OpSettings, 'features'>, view: View) => {
+export const createLogout = (settings: Pick<OpSettings, 'features'>, view: View, leave?: Leave) => {
   return async (ctx: Ctx, engine: Engine, run: () => Promise<void>): Promise<void> => {
     if (ctx.path !== CONFIRM_PATH) return run()
     ctx.state.reference ??= randomReference()
-    if (!features.frontchannelLogout) return run()
     const before = await look(engine, ctx)
     await run()
-    const next = String(ctx.response.get('location'))
-    if (ctx.status !== 303 || next === '') return
-    const session = (ctx as unknown as KoaContextWithOIDC).oidc.session as Live
-    const ended = Object.entries(before.authorizations).filter(
-      ([clientId, { grantId }]) => grantId !== undefined && (session.destroyed || clientId === before.clientId),
-    )
-    const frames = await framesOf(engine, ended)
-    if (frames.length > 0) showFrames(ctx, view, frames, next)
+    if (ctx.status === 303 && ctx.response.get('location')) await follow(settings, view, { ctx, engine, before, leave })
   }
 }

@@ -93,6 +93,9 @@ export const openRealm = async (redirectUris: string[], people: Person[]): Promi
         standardFlowEnabled: true,
         directAccessGrantsEnabled: false,
         redirectUris,
+        attributes: {
+          'post.logout.redirect.uris': redirectUris.map((uri) => uri.replace(/callback$/, 'logged-out')).join('##'),
+        },
       },
     ],
     users: people.map((person) => ({

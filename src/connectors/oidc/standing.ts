@@ -46,13 +46,15 @@ const remembered = <T>(clock: Clock, ms: number, load: () => Promise<T>) => {
   }
 }
 
-interface Keys {
+export interface Keys {
   readonly keys: Record<string, unknown>[]
 }
 
 export interface Standing {
   /** A fresh Configuration, keys included when `withKeys`. Throws Fault `upstream.*`. */
   configure(withKeys: boolean): Promise<client.Configuration>
+  /** The key set; read anew when asked so. Throws Fault `upstream.*`. */
+  keys(anew: boolean): Promise<Keys>
 }
 
 const authentication = (settings: OidcSettings, metadata: client.ServerMetadata): client.ClientAuth => {
@@ -149,6 +151,7 @@ export const createStanding = (settings: OidcSettings, { clock, fetch }: World):
   const metadata = remembered(clock, METADATA_MS, () => loadMetadata(known))
   const keys = remembered(clock, KEYS_MS, async () => loadKeys(known, (await metadata()).jwks_uri))
   return {
+    keys,
     async configure(withKeys) {
       const server = await metadata()
       const config = await build(known, server)

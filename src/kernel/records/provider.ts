@@ -28,6 +28,13 @@ export const providerBase = z.strictObject({
       acr_values: z.array(z.string()).optional(),
     })
     .prefault({}),
+  logout: z
+    .strictObject({
+      upstream: z.boolean().default(true).meta({ help: 'A logout here goes on to the provider.' }),
+      backchannel: z.boolean().default(true).meta({ help: "The provider's logout tokens end sessions here." }),
+      frontchannel: z.boolean().default(true).meta({ help: "The provider's frames end sessions here." }),
+    })
+    .prefault({}),
 })
 
 const emailRules = (provider: Record<string, unknown>, context: z.RefinementCtx) => {
