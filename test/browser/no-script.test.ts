@@ -58,6 +58,9 @@ test('the choice, the e-mail address, the provider, consent; then silently, and 
   await page.waitForURL(`${demo().party}/logged-out**`)
   await page.goto(`${demo().issuer}/session/end`)
   await page.click('#logout-yes')
+  // The session came from the demo's identity provider, so the logout goes on there.
+  await page.waitForURL(`${demo().upstream}/session/end**`)
+  await page.click('#logout-yes')
   await at(page, 'logged-out')
   await begin(page, demo(), { prompt: 'none' })
   await at(page, 'result')

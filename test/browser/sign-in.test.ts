@@ -188,6 +188,9 @@ test('logout: no keeps the session, yes ends it and comes back with the state', 
   assert.equal(await page.getAttribute('#summary', 'data-ok'), 'true', 'still signed in')
   await page.click('#logout')
   await page.click('#logout-yes')
+  // The session came from the demo's identity provider, so the logout goes on there.
+  await page.waitForURL(`${demo().upstream}/session/end**`)
+  await page.click('#logout-yes')
   await page.waitForURL(`${demo().party}/logged-out**`)
   assert.equal(await check(page, 'logout-state'), 'passed')
   await begin(page, demo(), { prompt: 'none' })
