@@ -14,6 +14,8 @@ import type { Address } from './url.ts'
 
 /** ms. A server that loads its data at its start is waited for this long. */
 const OPEN_LIMIT = 10_000
+/** ms between two looks where the slots of a Cluster are. */
+const SLOTS_EVERY = 5000
 const RETRY_FROM = 50
 const RETRY_TO = 1000
 
@@ -86,7 +88,8 @@ const createCluster = (address: Address, phase: Phase): Cluster =>
     // A replica may not know yet what its master did: one code could be redeemed twice.
     scaleReads: 'master',
     slotsRefreshTimeout: 1000,
-    slotsRefreshInterval: 5000,
+    // Done here: a refresh of ioredis 6.0.0 that is under way when the client is closed goes on for ever.
+    slotsRefreshInterval: 0,
     // Certificates are for names: keep them.
     ...(address.tls && { dnsLookup: (host, callback) => callback(null, host) }),
   })
@@ -132,8 +135,13 @@ export const openClient = async (address: Address, log: Log): Promise<Connection
   // Without a listener ioredis writes to the console.
   client.on('error', note)
   client.on('node error', note)
+  const refresh = () => {
+    if (client instanceof Cluster && client.status === 'ready') client.refreshSlotsCache()
+  }
+  const refreshing = setInterval(refresh, SLOTS_EVERY).unref()
   const close = () => {
     phase.closed = true
+    clearInterval(refreshing)
     // A Cluster client that is just looking for its nodes goes on with it.
     for (const sign of ['ready', '+node']) client.on(sign, () => setImmediate(() => client.disconnect()))
     client.disconnect()
