@@ -14,6 +14,8 @@ import type { Address } from './url.ts'
 
 /** ms. A server that loads its data at its start is waited for this long. */
 const OPEN_LIMIT = 10_000
+/** ms, a little longer than callers wait: link.ts lets an answer count that is here and was only not read yet. */
+const COMMAND_LIMIT = PATIENCE + 500
 /** ms between two looks where the slots of a Cluster are. */
 const SLOTS_EVERY = 5000
 const RETRY_FROM = 50
@@ -40,7 +42,7 @@ const common = ({ username, password, tls }: Address) =>
     password,
     tls,
     connectTimeout: 1000,
-    commandTimeout: PATIENCE,
+    commandTimeout: COMMAND_LIMIT,
     socketTimeout: 2500,
     // A server that does not even close a connection is left without it.
     disconnectTimeout: 200,

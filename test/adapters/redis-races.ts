@@ -25,7 +25,7 @@ const open = async (t: TestContext, url: string) => {
 }
 
 /** Numbers that two processes contend for at once. */
-const BLOCK = 100
+const BLOCK = 25
 
 /** Ten contenders of each process for each of 1,000 numbers: each is won once, and both processes win some. */
 const assertWonOnce = async (children: readonly ChildProcess[], kind: string): Promise<void> => {
