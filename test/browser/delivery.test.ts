@@ -28,7 +28,9 @@ const weigh = async (page: Page, path: string): Promise<Map<string, number>> => 
   return weights
 }
 
-test('the whole login page weighs less than 30 kB, and all of it but the application’s logo is ours', { skip }, async (t) => {
+test('the whole login page weighs less than 30 kB, and all of it but the application’s logo is ours', {
+  skip,
+}, async (t) => {
   const { page, complaints } = await visit(t)
   await begin(page, demo(), {}, 'start-basic')
   await at(page, 'login')
