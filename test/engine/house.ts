@@ -136,6 +136,11 @@ const answer = async (house: House, interaction: Interaction): Promise<string> =
 /** Opens a house; it is closed when the test (or suite) ends. */
 export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<House> => {
   const place = await emptyPair()
+  // Also of a house that does not open: what is left open would keep the test's process alive.
+  const closing: (() => Promise<unknown>)[] = [place.close]
+  t.after(async () => {
+    for (const close of closing.toReversed()) await close()
+  })
   const { stores } = place.settings
   const { server, port } = await reserve()
   // A house that does not open must not keep the test's process alive.
@@ -148,8 +153,10 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
   const log: Log = { ...silentLog, info: keep, warn: keep, error: keep }
 
   const { store: artifacts, directory } = await openPair(stores, { clock, log })
+  closing.push(() => Promise.all([artifacts.close(), directory.close()]))
   const store = given.wrap?.(artifacts) ?? artifacts
   const bus = await openBus(stores, directory, { clock, log })
+  closing.push(bus.close.bind(bus))
   const keyring = await openKeyring(directory, [Buffer.alloc(32, 3)], clock)
   const records = await createRecords({
     port: directory,
@@ -205,15 +212,12 @@ export const openHouse = async (t: Ending, given: HouseOptions = {}): Promise<Ho
   })
   server.on('request', app.callback())
 
-  t.after(async () => {
+  closing.push(async () => {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
     await op.close()
     await trace.close()
     await records.close()
-    await bus.close()
-    await Promise.all([artifacts.close(), directory.close()])
-    await place.close()
   })
   return house
 }
