@@ -13,8 +13,13 @@ const secretOf = (id: string) => `${id}-secret-0123456789`
 let signing: oidc.CryptoKeyPair
 let encrypting: oidc.CryptoKeyPair
 let jwks: { keys: object[] }
-const makeKeys = async () => {
-  if (jwks) return
+let making: Promise<void> | undefined
+/** Once, however many houses ask at the same time. */
+const makeKeys = () => {
+  making ??= generateKeys()
+  return making
+}
+const generateKeys = async () => {
   signing = await generateKeyPair('ES256', { extractable: true })
   encrypting = await generateKeyPair('RSA-OAEP-256', { extractable: true })
   const sig = { ...(await exportJWK(signing.publicKey)), alg: 'ES256', use: 'sig', kid: 'sig' }
