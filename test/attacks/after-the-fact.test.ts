@@ -110,6 +110,8 @@ describe('after the fact', () => {
     await house.records.clients.remove('gone')
     await house.close()
     await until(async () => (await userinfo(op, tokens.access_token)) === 401, 'the change')
+    // Its grants may go a moment before this node hears of the client itself.
+    await until(async () => (await refresh(tokens.refresh_token, 'gone')).status === 401, 'the client')
     refused(await refresh(tokens.refresh_token, 'gone'), 'invalid_client', 401)
   })
 })
