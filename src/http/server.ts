@@ -36,7 +36,7 @@ const POLL_MS = 50
 /** How long a connection may say nothing once the server stops. */
 const SILENT_MS = 500
 /** A turn of the event loop in which nothing was to be done is shorter. */
-const QUIET_MS = 0.1
+const QUIET_MS = 0.05
 const QUIET_LIMIT_MS = 3000
 const HANDSHAKE_MS = 10_000
 
@@ -94,15 +94,18 @@ const started = (server: Server, { host, port }: ListenOptions): Promise<Address
 
 /**
  * Right after a look at the network that found nothing to do, so that nobody waits in the system's queue: who does when
- * the door is shut is reset, and a proxy must not send a POST again. Between two turns of the event loop lies such a look.
+ * the door is shut is reset, and a proxy must not send a POST again. Between two turns of the event loop lies such a look;
+ * each lets in one at most (libuv), so that nobody is left when nobody came.
+ * @param arrivals how many were let in so far
  */
-const quietMoment = async (): Promise<void> => {
-  let before = performance.now()
+const quietMoment = async (arrivals: () => number): Promise<void> => {
+  let [before, seen] = [performance.now(), arrivals()]
   for (const latest = before + QUIET_LIMIT_MS; before < latest; ) {
     await new Promise(setImmediate)
-    const now = performance.now()
-    if (now - before < QUIET_MS) return
+    const [now, come] = [performance.now(), arrivals()]
+    if (now - before < QUIET_MS && come === seen) return
     before = now
+    seen = come
   }
 }
 
@@ -124,6 +127,10 @@ export const listen = async (
     if (draining) res.setHeader('connection', 'close')
     handler(req, res)
   }, options)
+  let arrivals = 0
+  server.on('connection', () => {
+    arrivals += 1
+  })
   server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
     // A handshake that ends long after the door was shut.
     if (swept) socket.destroy()
@@ -136,21 +143,19 @@ export const listen = async (
 
   const close = async (): Promise<void> => {
     draining = true
-    await quietMoment()
-    await new Promise<void>((resolve) => {
-      const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
-      const cut = setTimeout(() => server.closeAllConnections(), options.drainMs ?? DRAIN_MS)
-      // Who has just been let in is about to ask.
-      const sweep = setTimeout(() => {
-        swept = true
-        for (const socket of silent) socket.destroy()
-      }, SILENT_MS)
-      server.close(() => {
-        for (const timer of [idle, cut, sweep]) clearTimeout(timer)
-        resolve()
-      })
-      server.closeIdleConnections()
-    })
+    const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
+    // Also makes the code warm that stands between the quiet moment and the shut door.
+    server.closeIdleConnections()
+    await quietMoment(() => arrivals)
+    const shut = new Promise<void>((resolve) => server.close(() => resolve()))
+    const cut = setTimeout(() => server.closeAllConnections(), options.drainMs ?? DRAIN_MS)
+    // Who has just been let in is about to ask.
+    const sweep = setTimeout(() => {
+      swept = true
+      for (const socket of silent) socket.destroy()
+    }, SILENT_MS)
+    await shut
+    for (const timer of [idle, cut, sweep]) clearTimeout(timer)
   }
 
   let closed: Promise<void> | undefined
