@@ -107,7 +107,8 @@ describe('redis cluster', { skip: missing }, () => {
       await target.ask(`CLUSTER SETSLOT ${slot} IMPORTING ${await id(source)}`)
       await source.ask(`CLUSTER SETSLOT ${slot} MIGRATING ${await id(target)}`)
       for (let left = await count(source); left > 0; left = await count(source)) {
-        const found = (await source.ask(`CLUSTER GETKEYSINSLOT ${slot} 40`)).match(/\{[^\r]+/g) ?? []
+        // Keys of earlier tests may be in this slot too.
+        const found = (await source.ask(`CLUSTER GETKEYSINSLOT ${slot} 40`)).match(/^[^*$\s]\S*/gm) ?? []
         await source.ask(`MIGRATE 127.0.0.1 ${target.port} "" 0 1000 KEYS ${found.join(' ')}`)
         await reading()
       }
