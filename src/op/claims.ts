@@ -3,9 +3,9 @@ import type { Account as EngineAccount, FindAccount } from 'oidc-provider'
 import type { Records } from '#directory/records.ts'
 import type { Account } from '#kernel/records/account.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
-import type { SessionExtras, TokenExtras } from './engine.ts'
 import { ASKED, type Asked } from './hooks.ts'
 import type { ScopeTable } from './scopes.ts'
+import type { SessionExtras, TokenExtras } from './seams.ts'
 
 /**
  * For the engine's `claims`: scopes with their claims, and beside them single claims that a relying party may ask for by

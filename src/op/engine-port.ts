@@ -21,10 +21,11 @@ import type {
 import { randomToken } from '#kernel/random.ts'
 import type { Client } from '#kernel/records/client.ts'
 import { cookiesFor } from './build.ts'
-import type { Engine, SessionExtras, Upstream } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { grantDecision, type Names } from './grants.ts'
 import type { Instance } from './instance.ts'
 import { type ResourceScopes, withoutScopes } from './resource-servers.ts'
+import type { SessionExtras, Upstream } from './seams.ts'
 import { isHardened, type OpSettings } from './settings.ts'
 
 export interface EnginePortOptions {

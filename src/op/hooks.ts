@@ -8,7 +8,7 @@ import { isFault } from '#kernel/faults.ts'
 import type { HookAccount, HookClient, HookRunner } from '#kernel/hooks.ts'
 import type { Account } from '#kernel/records/account.ts'
 import { referenceOf } from '#trace/trace.ts'
-import type { TokenExtras } from './engine.ts'
+import type { TokenExtras } from './seams.ts'
 
 type Members = Record<string, unknown>
 

@@ -3,14 +3,13 @@
  * the engine looks at the life first. Rows of codes stay for a while so that their redemption is remembered.
  */
 import Provider, { type AuthorizationCode } from 'oidc-provider'
-import type { Engine } from './engine.ts'
 
 /** Seconds that a code is remembered beyond its life. */
 export const CODE_MEMORY = 300
 
 /** Ends the grant of a code that was found redeemed and expired, by the client that it belongs to. */
 export const endLateReplay = async (
-  engine: Engine,
+  engine: Provider,
   code: (AuthorizationCode & { readonly consumed?: unknown }) | undefined,
 ): Promise<void> => {
   const ctx = Provider.ctx

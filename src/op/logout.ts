@@ -7,7 +7,8 @@ import Provider, { type Client, errors, type KoaContextWithOIDC, type Session } 
 import type { Ctx } from '#http/context.ts'
 import type { View } from '#http/view.ts'
 import { randomReference } from '#kernel/random.ts'
-import type { Engine, SessionExtras, Upstream } from './engine.ts'
+import type { Engine } from './engine.ts'
+import type { SessionExtras, Upstream } from './seams.ts'
 import type { OpSettings } from './settings.ts'
 
 /** Where the logout page's form goes. */

@@ -7,7 +7,7 @@ import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provide
 import type { Records } from '#directory/records.ts'
 import { requestedAcr } from '#kernel/acr.ts'
 import type { AcrTable, Done } from './acr.ts'
-import type { SessionExtras } from './engine.ts'
+import type { SessionExtras } from './seams.ts'
 import type { Subjects } from './subjects.ts'
 
 const { Check, Prompt, base } = interactionPolicy
