@@ -88,6 +88,10 @@ const packageOf = (specifier: string): string =>
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
 
+/** Where a process begins: the server's, and the one that hook files run in. */
+const isEdge = (room: string, path: string): boolean =>
+  room === 'main' || /^src\/hooks\/(child|lifeline)\.ts$/.test(path)
+
 const isBuiltin = (specifier: string) => specifier.startsWith('node:') || builtinModules.includes(specifier)
 
 /** What is wrong with one import, or undefined. */
@@ -110,7 +114,7 @@ const importMistake = (path: string, room: string, specifier: string): string | 
     if (targetRoom === room) return `imports ${specifier}: write an import inside the room as ./file.ts`
     return mayImport(room, targetRoom) ? undefined : `imports ${specifier}: ${room} may not import ${targetRoom}`
   }
-  if (/^(node:)?process$/.test(specifier) && room !== 'main') return `imports ${specifier}: only src/main.ts may`
+  if (/^(node:)?process$/.test(specifier) && !isEdge(room, path)) return `imports ${specifier}: only src/main.ts may`
   const name = isBuiltin(specifier) ? specifier : packageOf(specifier)
   if (isBuiltin(specifier) && !specifier.startsWith('node:')) return `imports ${specifier}: write node:${specifier}`
   const door = doors[name]
@@ -123,12 +127,12 @@ const bindsFetch = /[({,]\s*fetch\s*[?:,}=)]|\bconst fetch\b/
 
 const reserved: readonly {
   readonly uses: RegExp
-  readonly allowed: (room: string) => boolean
+  readonly allowed: (room: string, path: string) => boolean
   readonly say: string
 }[] = [
   {
     uses: /(?<![.\w$#])process\s*[.[]|globalThis\.process\b/,
-    allowed: (room) => room === 'main',
+    allowed: isEdge,
     say: 'reads process: only src/main.ts may',
   },
   {
@@ -148,9 +152,9 @@ const reserved: readonly {
   },
 ]
 
-const reservedMistakes = (room: string, text: string): string[] => {
+const reservedMistakes = (room: string, path: string, text: string): string[] => {
   const code = blankStrings(text)
-  const mistakes = reserved.filter((rule) => !rule.allowed(room) && rule.uses.test(code)).map((rule) => rule.say)
+  const mistakes = reserved.filter((rule) => !rule.allowed(room, path) && rule.uses.test(code)).map((rule) => rule.say)
   const bare = /(?<![.\w$#])fetch\s*\(/.test(code) && !bindsFetch.test(code)
   if (bare && room !== 'kernel') mistakes.push("uses the global fetch: take the kernel's outbound client")
   return mistakes
@@ -166,6 +170,6 @@ export const importMistakes = (files: readonly SourceFile[]): string[] =>
     if (room === undefined || !path.endsWith('.ts')) return []
     if (!room.startsWith('adapters') && !rankOf.has(room)) return [`${path}: ${room} is no room of scripts/imports.ts`]
     const imports = specifiersOf(text).map((specifier) => importMistake(path, room, specifier))
-    const mistakes = [...imports.filter((mistake) => mistake !== undefined), ...reservedMistakes(room, text)]
+    const mistakes = [...imports.filter((mistake) => mistake !== undefined), ...reservedMistakes(room, path, text)]
     return [...new Set(mistakes)].map((mistake) => `${path}: ${mistake}`)
   })

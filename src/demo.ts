@@ -13,6 +13,8 @@ import { type Running, start } from './wire.ts'
 
 export interface DemoWorld {
   readonly log: Log
+  /** As a `World` has it. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Tells the person at the terminal; the log stays for machines. */
   readonly print: (line: string) => void
 }
@@ -69,7 +71,7 @@ const joined = (own: Loaded, demo: Loaded): Loaded => {
  */
 export const startWithDemo = async (
   under: (defaults: unknown) => Loaded,
-  { log, print }: DemoWorld,
+  { log, env = {}, print }: DemoWorld,
 ): Promise<Running> => {
   const { settings } = under({})
   const issuer = new URL(settings.issuer)
@@ -86,7 +88,10 @@ export const startWithDemo = async (
   const main = joined(under(demo.main.settings), loaded({ ...demo.main.settings, ...demo.main.resources }))
   const [person] = demo.people
   const shown = person && { demo: { ...person, client: demo.relyingParty.url } }
-  const [running, upstream] = await Promise.all([start(main, { log, ...shown }), start(loaded(demo.upstream), { log })])
+  const [running, upstream] = await Promise.all([
+    start(main, { log, env, ...shown }),
+    start(loaded(demo.upstream), { log }),
+  ])
   const relyingParty = await startRelyingParty({
     ...demo.relyingParty,
     issuer: running.issuer,

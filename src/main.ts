@@ -24,8 +24,8 @@ const serve: Actions['serve'] = async (loaded, { demo, under }) => {
   const log = createLog(loaded.settings.logging.level)
   const stop = told()
   const running: Running = demo
-    ? await startWithDemo(under, { log, print: (line) => process.stderr.write(`${line}\n`) })
-    : await start(loaded, { log })
+    ? await startWithDemo(under, { log, env: process.env, print: (line) => process.stderr.write(`${line}\n`) })
+    : await start(loaded, { log, env: process.env })
   log.info('ready', { issuer: running.issuer, listeners: running.listeners, startMs: Math.round(performance.now()) })
   await stop
   log.info('stopping')

@@ -54,6 +54,8 @@ import { openBus, openPair, readiness } from './stores.ts'
 export interface World {
   readonly log: Log
   readonly clock?: Clock
+  /** The environment, of which the hooks see what harms nobody. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Where the demo begins and who may sign in there, for the front page. */
   readonly demo?: Pages['home']['demo']
 }
@@ -203,7 +205,12 @@ const openErrands = (
 }
 
 /** Everything that answers requests, built over an open house. */
-const openRooms = async (loaded: Loaded, house: House, { log, clock = systemClock }: World, parts: Closer) => {
+const openRooms = async (
+  loaded: Loaded,
+  house: House,
+  { log, clock = systemClock, env = {} }: World,
+  parts: Closer,
+) => {
   const { settings } = loaded
   const { issuer, lifetimes, discovery } = settings
   const { store, records, box } = house
@@ -235,6 +242,7 @@ const openRooms = async (loaded: Loaded, house: House, { log, clock = systemCloc
     patterns: settings.hooks,
     clock,
     log,
+    env,
     trace: (reference, detail) => house.trace.add(reference, 'hook', detail),
   })
   parts.add(hooks.close)

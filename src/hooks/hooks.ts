@@ -1,6 +1,6 @@
 /**
- * The deployment's hooks (DESIGN 3.14). Read this first. The files run in a thread of their own with a time limit for
- * each call, so that one that hangs or exits is ended without the server; whoever calls then fails closed.
+ * The deployment's hooks (DESIGN 3.14). Read this first. The files run in a process of their own, with a time limit
+ * for each call, so that one that hangs, exits or eats memory is ended without the server; whoever calls then fails closed.
  */
 import { globSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -8,8 +8,8 @@ import type { Clock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import { type HookName, type HookRunner, noHooks } from '#kernel/hooks.ts'
 import type { Log } from '#kernel/log.ts'
-import { type Call, type HookFile, Thread } from './handle.ts'
-import { answers } from './messages.ts'
+import { answers } from './answers.ts'
+import { type Call, type HookFile, HookProcess } from './handle.ts'
 
 export interface HookHealth {
   readonly point: HookName
@@ -30,6 +30,8 @@ export interface HooksOptions {
   readonly patterns: readonly string[]
   readonly clock: Clock
   readonly log: Log
+  /** The server's environment, of which the files see what harms nobody. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** For the login's trace. */
   readonly trace: (reference: string, detail: Readonly<Record<string, unknown>>) => void
   /** Milliseconds for one call, all handlers of the point together. */
@@ -102,8 +104,17 @@ const TOO_LATE = 'it took too long'
 
 type Outcome = { readonly value: unknown } | Fault
 
-/** The thread in force: another one begins when it ends. */
-const keepThread = (paths: readonly string[], { log, trace }: HooksOptions) => {
+/** Of the environment, what Node itself may need and what is meant for hooks; nothing that the server keeps secret. */
+const SHOWN =
+  /^(PATH|HOME|TMPDIR|TZ|LANG|LC_ALL|NODE_ENV|NODE_EXTRA_CA_CERTS|NODE_COMPILE_CACHE|SSL_CERT_FILE|SSL_CERT_DIR|HOOK_.+)$/
+
+const shownOf = (env: HooksOptions['env'] = {}): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => SHOWN.test(entry[0]) && entry[1] !== undefined),
+  )
+
+/** The process in force: another one begins when it ends. */
+const keepProcess = (files: readonly string[], { env, log, trace }: HooksOptions) => {
   let closed = false
   let timer: NodeJS.Timeout | undefined
   const told = (line: string, facts: unknown, call: Call | undefined) => {
@@ -114,25 +125,30 @@ const keepThread = (paths: readonly string[], { log, trace }: HooksOptions) => {
   const ended = (reason: string) => {
     if (closed) return
     log.error('hook.ended', { reason })
-    timer = setTimeout(() => {
-      thread = begin()
-    }, RESTART_MS).unref()
+    timer = setTimeout(again, RESTART_MS).unref()
   }
-  const begin = () => new Thread(paths, told, ended)
-  let thread = begin()
+  const begin = () => new HookProcess({ files, env: shownOf(env), told, ended })
+  const again = () => {
+    try {
+      current = begin()
+    } catch (error) {
+      ended((error as Error).message)
+    }
+  }
+  let current = begin()
   return {
-    current: () => thread,
+    current: () => current,
     async close() {
       closed = true
       clearTimeout(timer)
-      await thread.end()
+      await current.end()
     },
   }
 }
 
 /** One call, at most as long as the limit. Answers a Fault instead of throwing it. */
 const callIn = async (
-  thread: Thread,
+  child: HookProcess,
   call: Omit<Call, 'done'> & { readonly value: unknown; readonly given: unknown },
   limitMs: number,
 ): Promise<Outcome> => {
@@ -140,14 +156,14 @@ const callIn = async (
   const { promise, resolve: done } = Promise.withResolvers<Outcome>()
   let number: number | undefined
   const limit = setTimeout(() => {
-    if (number !== undefined) thread.abandon(number)
+    if (number !== undefined) child.abandon(number)
     done(new Fault('hook.failed', { point, reason: TOO_LATE }))
   }, limitMs)
   try {
-    thread.ready
+    child.ready
       .then(
         () => {
-          number = thread.start({ point, reference, done }, value, given)
+          number = child.start({ point, reference, done }, value, given)
         },
         ({ detail }: Fault) => done(new Fault('hook.failed', { point, ...detail })),
       )
@@ -167,7 +183,7 @@ export const openHooks = async (options: HooksOptions): Promise<OpenHooks> => {
   const paths = hookFiles(options.patterns)
   if (paths.length === 0) return { ...noHooks, files: [], health: () => [], close: async () => undefined }
   const states = createStates(clock)
-  const { current, close } = keepThread(paths, options)
+  const { current, close } = keepProcess(paths, options)
   const files = await current().ready.catch(async (error: unknown) => {
     await close()
     throw error

@@ -1,39 +1,37 @@
-/** What the server and the hooks' thread say to each other, and what a handler may answer at each point. */
-import { z } from 'zod'
+/** What the server and the hooks' process say to each other. Read by both, so it loads nothing. */
 import type { HookName } from '#kernel/hooks.ts'
 
-/** Given to the thread when it starts. */
-export interface ThreadData {
-  /** Absolute paths, in the order in which their handlers run. */
-  readonly files: readonly string[]
-}
-
-export type ToThread =
+export type ToChild =
   | { readonly call: number; readonly point: HookName; readonly value: unknown; readonly given: unknown }
   | { readonly abort: number }
   | { readonly ping: true }
 
-export type FromThread =
+/** Sent as the bytes of `v8.serialize`, so that the sender knows how long a message is. */
+export type FromChild =
   | { readonly ready: readonly { readonly file: string; readonly points: readonly HookName[] }[] }
   | { readonly broken: string; readonly reason: string }
   | { readonly call: number; readonly value: unknown }
   | { readonly call: number; readonly refused: string }
   | { readonly call: number; readonly failed: string; readonly stack?: string | undefined }
   | { readonly line: string; readonly facts?: unknown; readonly during?: number | undefined }
+  | { readonly dying: string }
   | { readonly pong: true }
 
-const members = z.record(z.string(), z.json())
+/** The longest message of the hooks' process, in bytes. */
+export const MOST_BYTES = 1_048_576
 
-/** The closed list of points, with what an answer must be. */
-export const answers: Readonly<Record<HookName, z.ZodType>> = {
-  registration: members,
-  dynamicScopes: members,
-  spontaneousScopes: z.array(z.string()),
-  claims: members,
-  accessToken: members,
-  introspection: members,
-  consent: z.strictObject({ decision: z.enum(['ask', 'allow']) }),
-  login: z.strictObject({}),
+/** The descriptor whose other end the server holds: it closes when the server is gone, however that went. */
+export const LIFELINE = 3
+
+const points: Readonly<Record<HookName, true>> = {
+  registration: true,
+  dynamicScopes: true,
+  spontaneousScopes: true,
+  claims: true,
+  accessToken: true,
+  introspection: true,
+  consent: true,
+  login: true,
 }
 
-export const isPoint = (name: string): name is HookName => Object.hasOwn(answers, name)
+export const isPoint = (name: string): name is HookName => Object.hasOwn(points, name)

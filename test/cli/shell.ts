@@ -77,6 +77,7 @@ export const openShell = async (t: TestContext, settings: Record<string, unknown
 
 export interface Server {
   readonly issuer: string
+  readonly pid: number
   /** Standard output so far. */
   log(): string
   /** SIGTERM; answers the exit code. */
@@ -86,10 +87,15 @@ export interface Server {
 }
 
 /** `serve` as the executable, on a free port; killed with the test. */
-export const serve = async (t: TestContext, shell: Shell, port: number): Promise<Server> => {
+export const serve = async (
+  t: TestContext,
+  shell: Shell,
+  port: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Server> => {
   const child = spawn(executable, ['serve'], {
     cwd: shell.folder,
-    env: { PATH: process.env.PATH, GATEHOUSE__LISTEN__PORT: String(port) },
+    env: { PATH: process.env.PATH, GATEHOUSE__LISTEN__PORT: String(port), ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.after(() => void child.kill('SIGKILL'))
@@ -104,6 +110,7 @@ export const serve = async (t: TestContext, shell: Shell, port: number): Promise
   })
   return {
     issuer: await ready,
+    pid: child.pid ?? 0,
     log: () => log,
     async stop() {
       const ended = once(child, 'exit')

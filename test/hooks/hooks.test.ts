@@ -118,7 +118,7 @@ describe('hooks', () => {
     ['process.exit', 'process.exit(7)'],
     ['a rejection that nobody handles', `Promise.reject(new Error('lost')); return new Promise(() => undefined)`],
   ] as const)
-    test(`${what} ends the thread, not the server; another one takes over`, async () => {
+    test(`${what} ends the process of the hooks, not the server; another one takes over`, async () => {
       const hooks = await open(
         { 'a.ts': `export default { claims(claims: any) { if (claims.kill) { ${body} } return { fine: true } } }` },
         { limitMs: 1500 },
@@ -148,7 +148,7 @@ describe('hooks', () => {
       )
   })
 
-  test('no file, no thread', async () => {
+  test('no file, no process', async () => {
     const hooks = await open({}, { patterns: [] })
     assert.deepEqual([hooks.files, hooks.has('claims')], [[], false])
     assert.match(hookFolder({}), /\*\.ts$/)

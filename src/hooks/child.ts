@@ -1,39 +1,55 @@
 /**
- * The thread in which hook files run: what they break, they break here. It loads the files, runs one handler after the
+ * The process in which hook files run: what they break, they break here. It loads the files, runs one handler after the
  * other for each call, and sends what they write to the log. See hooks.ts for the other side.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
-import { parentPort, workerData } from 'node:worker_threads'
+import { serialize } from 'node:v8'
+import { Worker } from 'node:worker_threads'
 import type { HookName, HookTools } from '#kernel/hooks.ts'
-import { type FromThread, isPoint, type ThreadData, type ToThread } from './messages.ts'
+import { type FromChild, isPoint, MOST_BYTES, type ToChild } from './messages.ts'
 
 type Handler = (value: unknown, given: unknown, tools: HookTools) => unknown
 
 class Refusal extends Error {}
 
-if (!parentPort) throw new TypeError('this is no main program')
-const port = parentPort
+/** Characters of what is told of a hook. */
+const MOST_TEXT = 10_000
+
+const post = process.send?.bind(process)
+if (!post) throw new TypeError('this is no main program')
+process.title = 'gatehouse hooks'
+// Whoever stops the server tells its whole group; the server goes on answering for a while, and needs its hooks then.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+process.on('disconnect', () => process.exit())
+new Worker(new URL('./lifeline.ts', import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 16 } }).unref()
+
 const running = new AsyncLocalStorage<number>()
 const handlers = new Map<HookName, Handler[]>()
 const aborts = new Map<number, AbortController>()
 
-const send = (message: FromThread) => port.postMessage(message)
+const send = (message: FromChild) => {
+  const bytes = serialize(message)
+  if (bytes.length > MOST_BYTES) throw new RangeError(`more than ${MOST_BYTES} bytes`)
+  // Whatever cannot be sent any more is told by the end of the channel.
+  post(bytes, undefined, undefined, () => undefined)
+}
 
 const write = (line: string, facts?: unknown) => {
   const during = running.getStore()
   try {
     send({ line, facts, during })
   } catch {
-    // What cannot be copied to another thread can still be read.
-    send({ line: format(line, facts), during })
+    // What cannot be copied to another process can still be read.
+    send({ line: format(line, facts).slice(0, MOST_TEXT), during })
   }
 }
 for (const level of ['debug', 'log', 'info', 'warn', 'error'] as const)
   console[level] = (...given: unknown[]) => write(format(...given))
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, MOST_TEXT)
 
 const load = async (file: string): Promise<HookName[]> => {
   const { default: hooks } = (await import(pathToFileURL(file).href)) as { default?: unknown }
@@ -66,14 +82,20 @@ const run = async (call: number, point: HookName, first: unknown, given: unknown
     for (const handler of handlers.get(point) ?? []) value = (await handler(value, given, at)) ?? value
     send({ call, value })
   } catch (error) {
-    if (error instanceof Refusal) send({ call, refused: error.message })
-    else send({ call, failed: reasonOf(error), stack: error instanceof Error ? error.stack : undefined })
+    if (error instanceof Refusal) send({ call, refused: reasonOf(error) })
+    else
+      send({
+        call,
+        failed: reasonOf(error),
+        stack: error instanceof Error ? error.stack?.slice(0, MOST_TEXT) : undefined,
+      })
   } finally {
     aborts.delete(call)
   }
 }
 
-port.on('message', (message: ToThread) => {
+process.on('uncaughtExceptionMonitor', (error: unknown) => send({ dying: reasonOf(error) }))
+process.on('message', (message: ToChild) => {
   if ('ping' in message) send({ pong: true })
   else if ('abort' in message) aborts.get(message.abort)?.abort(new Error('the time for this hook is over'))
   else void running.run(message.call, () => run(message.call, message.point, message.value, message.given))
@@ -81,7 +103,7 @@ port.on('message', (message: ToThread) => {
 
 const ready: { file: string; points: HookName[] }[] = []
 let broken = false
-for (const file of (workerData as ThreadData).files) {
+for (const file of process.argv.slice(2)) {
   try {
     ready.push({ file, points: await load(file) })
   } catch (error) {
