@@ -1,13 +1,16 @@
 /**
- * A MongoDB server for the tests, found or started in this order: MONGODB_URL, a mongod on PATH (or MONGOD); where there
- * is neither, both stand-ins, each of which has other gaps: nx-27017 and mongo-java-server. Neither stand-in is MongoDB:
- * they show that our commands are well-formed and that the logic over single documents is right, nothing about
- * durability, failover, indexes or speed. `node scripts/mongo.ts` prints what is found and its grade.
+ * A MongoDB server for the tests, found or started in this order: MONGODB_URL, a mongod on PATH (or MONGOD), one that was
+ * downloaded before, with `--download` one that is downloaded now; where there is none, both stand-ins, each of which has
+ * other gaps: nx-27017 and mongo-java-server. Neither stand-in is MongoDB: they show that our commands are well-formed and
+ * that the logic over single documents is right, nothing about durability, failover, indexes or speed. What MONGODB_URL
+ * names is graded by what it can do. `node scripts/services.ts mongodb` prints what is found, its grade and that.
  */
+import { type Capability, capabilityLine, capabilityNames, type Nature, natureOf } from './mongo/capabilities.ts'
+import { downloadMongod } from './mongo/download.ts'
 import { JAVA, javaMissing, startJava } from './mongo/java.ts'
 import { NX, nxMissing, startNx } from './mongo/nx.ts'
 import type { ServerProcess } from './mongo/process.ts'
-import { findMongod, startMongod, versionOf } from './mongo/real.ts'
+import { findMongod, startMongod } from './mongo/real.ts'
 import { leftOut } from './stores.ts'
 
 export interface MongoServer {
@@ -19,6 +22,8 @@ export interface MongoServer {
   readonly process?: ServerProcess
   /** What was acknowledged is there after a kill. */
   readonly durable: boolean
+  /** What it can do, tried once on first call. */
+  capabilities(): Promise<ReadonlySet<Capability>>
   close(): Promise<void>
 }
 
@@ -29,29 +34,42 @@ const withDatabase = (url: string, name: string): string => {
 }
 
 type Started = { server: ServerProcess; close(): Promise<void> }
-const own = (name: string, grade: MongoServer['grade'], durable: boolean, { server, close }: Started): MongoServer => ({
-  name,
-  grade,
-  durable,
-  process: server,
-  database: (database) => withDatabase(server.url, database),
-  close,
-})
+const own = (name: string, durable: boolean, { server, close }: Started, nature?: Nature): MongoServer => {
+  const database = (one: string) => withDatabase(server.url, one)
+  let tried = nature && Promise.resolve(nature)
+  return {
+    name,
+    grade: nature?.grade ?? 'stand-in',
+    durable,
+    process: server,
+    database,
+    async capabilities() {
+      tried ??= natureOf(database)
+      return (await tried).capabilities
+    },
+    close,
+  }
+}
 
-export const openNx = async (): Promise<MongoServer> => own(NX, 'stand-in', true, await startNx())
-export const openJava = async (): Promise<MongoServer> => own(JAVA, 'stand-in', false, await startJava())
+export const openNx = async (): Promise<MongoServer> => own(NX, true, await startNx())
+/** `oplog`: with change streams. */
+export const openJava = async ({ oplog = false } = {}): Promise<MongoServer> =>
+  own(oplog ? `${JAVA} with an oplog` : JAVA, false, await startJava(undefined, { oplog }))
 
-/** A real server: the one of MONGODB_URL, or a mongod of our own. */
+/** The server of MONGODB_URL, or a mongod of our own. */
 export const openReal = async (): Promise<MongoServer | undefined> => {
   const url = process.env.MONGODB_URL
   if (url) {
-    const name = `MongoDB ${await versionOf(url)} (MONGODB_URL)`
-    return { name, grade: 'real', durable: true, database: (one) => withDatabase(url, one), close: async () => {} }
+    const database = (one: string) => withDatabase(url, one)
+    const { version, grade, capabilities } = await natureOf(database)
+    const name = grade === 'real' ? `MongoDB ${version} (MONGODB_URL)` : `MONGODB_URL, which says ${version}`
+    return { name, grade, durable: true, database, capabilities: async () => capabilities, close: async () => {} }
   }
   const program = findMongod()
   if (!program) return undefined
   const started = await startMongod(program)
-  return own(`mongod ${await versionOf(started.server.url)}`, 'real', true, started)
+  const nature = await natureOf((one) => withDatabase(started.server.url, one))
+  return own(`mongod ${nature.version}`, true, started, nature)
 }
 
 /** Says what is missing, or undefined when there is a server to test on. */
@@ -62,7 +80,7 @@ export const mongoMissing = async (): Promise<string | undefined> => {
   const missing = [await nxMissing(), await javaMissing()].filter((one) => one !== undefined)
   return missing.length === 0
     ? undefined
-    : `MONGODB_URL, or mongod on PATH, or for the stand-ins: ${missing.join('; ')}`
+    : `MONGODB_URL, or mongod on PATH, or --download to fetch one, or for the stand-ins: ${missing.join('; ')}`
 }
 
 /** One real server, or both stand-ins. Throws Error with what is missing. */
@@ -73,17 +91,23 @@ export const openMongoServers = async (): Promise<MongoServer[]> => {
   return real ? [real] : Promise.all([openNx(), openJava()])
 }
 
+/** With `--download`: fetches a real server, unless one is here; from then on it is found. Throws Error when it cannot. */
+export const fetchMongo = async (): Promise<void> => {
+  if (leftOut('mongo') || process.env.MONGODB_URL || findMongod()) return
+  await downloadMongod()
+}
+
 /** One line for the summary of a test run. */
 export const gradeLine = (servers: readonly MongoServer[]): string =>
   servers.map(({ name, grade }) => `${name} (${grade})`).join(', ')
 
-if (import.meta.main) {
-  const missing = await mongoMissing()
-  if (missing) console.log(`MongoDB: not here: ${missing}`)
-  else {
-    const servers = await openMongoServers()
-    console.log(`MongoDB: ${gradeLine(servers)}`)
-    for (const server of servers) await server.close()
-  }
-  process.exitCode = missing ? 1 : 0
+/** A line for each server: what it can do and what it cannot. */
+export const capabilityLines = (servers: readonly MongoServer[]): Promise<string[]> =>
+  Promise.all(servers.map(async (one) => `${one.name} (${one.grade}) ${capabilityLine(await one.capabilities())}`))
+
+/** Why a test that needs these capabilities cannot run on this server, for its `skip`; false where it can. */
+export const lacks = async (server: MongoServer, needs: readonly Capability[]): Promise<string | false> => {
+  const capabilities = await server.capabilities()
+  const missing = needs.filter((one) => !capabilities.has(one))
+  return missing.length > 0 && `${server.name} lacks ${missing.map((one) => capabilityNames[one]).join(', ')}`
 }

@@ -1,12 +1,13 @@
 /**
  * The real programs that tests talk to: found or started here, handed to the tests as environment variables.
  * A test skips itself when its variable is absent; in CI a missing one fails the run.
+ * `node scripts/services.ts [--download] [NAME …]` opens them, prints what each is, and closes them again.
  */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { findHelm, helmMissing } from './helm.ts'
 import { keycloakMissing, openKeycloak } from './keycloak.ts'
-import { gradeLine, mongoMissing, openMongoServers } from './mongo.ts'
+import { capabilityLines, fetchMongo, gradeLine, mongoMissing, openMongoServers } from './mongo.ts'
 import { openRedis, redisMissing } from './redis.ts'
 import { chosenPair, leftOut } from './stores.ts'
 
@@ -15,6 +16,8 @@ export type Opened =
       readonly variables: Readonly<Record<string, string>>
       /** What it is, for the summary, with its grade where there are several. */
       readonly said?: string
+      /** A line each on what it can do, where that differs. */
+      readonly notes?: readonly string[]
       close?(): Promise<void>
     }
   | { readonly missing: string }
@@ -95,6 +98,7 @@ const mongo: Service = {
   async open() {
     const out = leftOut('mongo')
     if (out) return { leftOut: out }
+    if (process.argv.includes('--download')) await fetchMongo()
     const missing = await mongoMissing()
     if (missing) return { missing }
     const servers = await openMongoServers()
@@ -103,7 +107,7 @@ const mongo: Service = {
     }
     // Whole servers run on the first one; the adapter's own tests start all of them again, to kill and freeze them.
     const variables = { GATEHOUSE_TEST_MONGO: servers[0]?.database('DATABASE') ?? '' }
-    return { variables, said: gradeLine(servers), close }
+    return { variables, said: gradeLine(servers), notes: await capabilityLines(servers), close }
   },
 }
 
@@ -126,3 +130,28 @@ const helm: Service = {
 }
 
 export const services: readonly Service[] = [chromium, apache, keycloak, redis, mongo, nginx, helm]
+
+/** Opens the services of these names, or all, and says what each is; answers how many are missing. */
+const tell = async (names: readonly string[]): Promise<number> => {
+  let missing = 0
+  for (const service of services.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    const answer = await service.open().catch((error: Error) => ({ missing: error.message }))
+    if ('leftOut' in answer) console.log(`${service.name}: ${answer.leftOut}`)
+    else if ('missing' in answer) {
+      missing += 1
+      console.log(`${service.name}: not here: ${answer.missing}`)
+    } else {
+      console.log(`${service.name}: ${answer.said ?? 'here'}`)
+      for (const note of answer.notes ?? []) console.log(`  ${note}`)
+      await answer.close?.()
+    }
+  }
+  return missing
+}
+
+if (import.meta.main) {
+  const names = process.argv.slice(2).filter((word) => word !== '--download')
+  const unknown = names.filter((name) => services.every((service) => service.name !== name))
+  for (const name of unknown) console.log(`${name}: no such service`)
+  process.exitCode = unknown.length + (await tell(names)) > 0 ? 1 : 0
+}

@@ -1,6 +1,7 @@
 /**
  * `make test`: every test file in a process of its own, tier by tier; the last line is `N passed, N failed, N skipped`.
- * Arguments select tiers, folders of test/ or single files. A file that hangs is killed with all that it started.
+ * Arguments select tiers, folders of test/ or single files; `--download` fetches a real mongod where none is (scripts/mongo.ts).
+ * A file that hangs is killed with all that it started.
  */
 import { spawn } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -53,6 +54,8 @@ const running = new Set<() => void>()
 const opened: { close(): Promise<void> }[] = []
 /** Which services the run had, for the summary. */
 const used = new Map<string, string>()
+/** What the servers among them can do. */
+const notes = new Set<string>()
 const variables: Record<string, string> = {}
 
 const tierOf = (file: string): string => {
@@ -147,6 +150,7 @@ const openService = async (service: Service): Promise<void> => {
   }
   Object.assign(variables, answer.variables)
   const { close, said } = answer
+  for (const note of answer.notes ?? []) notes.add(note)
   if (close) opened.push({ close })
   used.set(service.name, said ?? service.name)
   console.log(`ok   service ${said ?? service.name}  ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
@@ -171,7 +175,7 @@ const stop = () => {
 }
 process.once('SIGINT', stop).once('SIGTERM', stop)
 
-const wanted = process.argv.slice(2)
+const wanted = process.argv.slice(2).filter((word) => word !== '--download')
 const isWanted = (file: string) =>
   wanted.length === 0 ||
   wanted.some((word) => word === tierOf(file) || word === file.split('/')[1] || file === word.replace(/^\.\//, ''))
@@ -188,5 +192,6 @@ rmSync(scratch, { recursive: true, force: true })
 if (files.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
 if (chosenPair !== 'sqlite') console.log(`\nWhole servers ran on ${chosenPair} (ON_STORES).`)
 if (used.size > 0) console.log(`\nServices: ${[...used.values()].join('; ')}`)
+for (const note of notes) console.log(`- ${note}`)
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exitCode = total.failed > 0 || files.length === 0 ? 1 : 0

@@ -4,14 +4,14 @@ import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
+import { downloads } from './download.ts'
 import { ServerProcess } from './process.ts'
 
-/** Where mongodb-memory-server keeps what it fetched for other projects of this machine, the newest last. */
-const fetched = (): string | undefined => {
-  const folder = join(homedir(), '.cache/mongodb-binaries')
+/** What mongodb-memory-server fetched for us (`--download`) or for other projects of this machine: the newest. */
+const fetched = (folder: string): string | undefined => {
   if (!existsSync(folder)) return undefined
   const name = readdirSync(folder)
-    .filter((one) => /^mongod-[\w.-]*\d$/.test(one))
+    .filter((one) => /^mongod-[\w.-]*\d$/.test(one) && !one.endsWith('.md5'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
     .at(-1)
   return name && join(folder, name)
@@ -24,7 +24,8 @@ export const findMongod = (): string | undefined =>
     .map((folder) => join(folder, 'mongod'))
     .find((path) => existsSync(path)) ??
   process.env.MONGOMS_SYSTEM_BINARY ??
-  fetched()
+  fetched(downloads) ??
+  fetched(join(homedir(), '.cache/mongodb-binaries'))
 
 /** Until the one member has elected itself. */
 const initiate = async (url: string, host: string): Promise<void> => {
@@ -50,15 +51,4 @@ export const startMongod = async (program: string): Promise<{ server: ServerProc
     rmSync(data, { recursive: true, force: true })
   }
   return { server, close }
-}
-
-/** What the server says that it is. */
-export const versionOf = async (url: string): Promise<string> => {
-  const client = await new MongoClient(url, { serverSelectionTimeoutMS: 5000 }).connect()
-  try {
-    const { version } = await client.db('admin').command({ buildInfo: 1 })
-    return String(version)
-  } finally {
-    await client.close()
-  }
 }

@@ -11,7 +11,7 @@ import { gradeLine, type MongoServer, mongoMissing, openMongoServers } from '../
 import { leftOut } from '../../scripts/stores.ts'
 
 /** Where there is no server: a loud line here, and no test; with CI set a failure. */
-const missing = await mongoMissing()
+export const missing = await mongoMissing()
 if (missing && process.env.CI && !leftOut('mongo')) throw new Error(`no MongoDB server: ${missing}`)
 export const servers: readonly MongoServer[] = missing ? [] : await openMongoServers()
 console.log(missing ? `MongoDB store NOT TESTED: ${missing}` : `MongoDB store tested on ${gradeLine(servers)}`)

@@ -219,6 +219,8 @@ describe('a session ended by somebody else', () => {
     const { id } = (await house.records.accounts.byUsername('dave')) ?? assert.fail()
     await house.records.accounts.update(id, (now) => ({ ...now, disabled: true }))
     await all()
+    // Notices are written before the session goes.
+    while ((await house.graph.ofAccount(id)).length > 0) await new Promise((resolve) => setTimeout(resolve, 50))
     await house.records.accounts.update(id, (now) => ({ ...now, disabled: false }))
     assert.equal(await isSignedIn(browser), false)
   })
