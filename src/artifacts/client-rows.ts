@@ -3,8 +3,10 @@
  * request. Metadata that the configuration no longer knows would make the whole client unusable (ENGINE 5): such values
  * are dropped here and reported.
  */
-import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
+import { isDeepStrictEqual } from 'node:util'
+import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
+import { isFault } from '#kernel/faults.ts'
 import type { Client } from '#kernel/records/client.ts'
 
 /** What the running configuration accepts in client metadata. */
@@ -32,7 +34,10 @@ export type Report = (clientId: string, dropped: Readonly<Record<string, readonl
 /** Where client records are; the directory's shelf is one. The same object is answered as long as the record stands. */
 export interface ClientShelf {
   get(id: string): Promise<Client | undefined>
-  put(value: Client): Promise<unknown>
+  /** From the store, with its revision. */
+  versioned(id: string): Promise<{ readonly value: Client; readonly revision: number } | undefined>
+  /** With `ifRevision` throws Fault `directory.stale` when the record is no longer that one. */
+  put(value: Client, ifRevision?: number): Promise<unknown>
   remove(id: string): Promise<unknown>
 }
 
@@ -112,6 +117,28 @@ export const sanitise = (
 const isExpired = (client: Metadata, clock: Clock): boolean =>
   typeof client.expires_at === 'number' && client.expires_at * 1000 <= clock.now()
 
+/** The record that a client's own update began with (RFC 7592 2.2). */
+const updated = new WeakMap<object, Client>()
+
+const updating = (): object | undefined =>
+  Provider.ctx?.oidc.route === 'client_update' ? (Provider.ctx as object) : undefined
+
+/**
+ * An update takes as long as the addresses in it take to answer, and is made of the record that it began with: it must not
+ * bring back what an administrator took away meanwhile, nor the client itself.
+ */
+const putUpdate = async (clients: ClientShelf, next: Client, before: Client | undefined): Promise<void> => {
+  const now = await clients.versioned(next.client_id)
+  if (!now || now.value.disabled) throw new errors.InvalidToken('the client is no longer registered')
+  const changed = () => new errors.InvalidRequest('the client was changed meanwhile; read it and try again', 409)
+  if (!isDeepStrictEqual(now.value, before)) throw changed()
+  try {
+    await clients.put(next, now.revision)
+  } catch (error) {
+    throw isFault(error, 'directory.stale') ? changed() : error
+  }
+}
+
 interface Cleaned {
   readonly whole: AdapterPayload
   /** Without default_acr_values. */
@@ -150,12 +177,17 @@ export const createClientRows = (given: {
     async find(id) {
       const client = await clients.get(id)
       if (!client || client.disabled || isExpired(client, clock)) return undefined
+      const update = updating()
+      if (update && !updated.has(update)) updated.set(update, client)
       const { whole, asked } = clean(client)
       return isAuthorization() ? asked : whole
     },
     async upsert(_id, metadata) {
       // Dynamic registration (OIDC Registration 3.1, RFC 7592): undefined members do not survive JSON.
-      await clients.put(JSON.parse(JSON.stringify(metadata)) as Client)
+      const next = JSON.parse(JSON.stringify(metadata)) as Client
+      const update = updating()
+      if (update) await putUpdate(clients, next, updated.get(update))
+      else await clients.put(next)
     },
     async destroy(id) {
       await clients.remove(id)

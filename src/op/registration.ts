@@ -14,7 +14,7 @@ import type { InitialAccess } from './initial-access.ts'
 import { createRegistrationFault } from './redirects.ts'
 import type { Sectors } from './sectors.ts'
 import { isHardened, type OpSettings } from './settings.ts'
-import type { ReadStatement } from './software-statements.ts'
+import { type ReadStatement, statedMetadata } from './software-statements.ts'
 
 export interface RegistrationParts {
   readonly settings: OpSettings
@@ -60,11 +60,16 @@ const keepOurs = (draft: Draft, current: Client | undefined) => {
   }
 }
 
-/** A statement was verified when the client registered with it; it may have expired since. */
+/** A statement was verified when the client registered with it; it may have expired since. It goes first all the same. */
+const known = (written: string) => {
+  const claims = decodeJwt(written)
+  return { claims, metadata: statedMetadata(claims) }
+}
+
 const stated = async (draft: Draft, current: Client | undefined, read: ReadStatement) => {
   const written = draft.software_statement
-  if (typeof written === 'string' && written === current?.software_statement) return decodeJwt(written)
-  const statement = await read(written)
+  const kept = typeof written === 'string' && written === current?.software_statement
+  const statement = kept ? known(written) : await read(written)
   if (statement) Object.assign(draft, statement.metadata)
   return statement?.claims
 }

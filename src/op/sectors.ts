@@ -15,6 +15,15 @@ export interface Sectors {
   listed(uri: unknown): Promise<readonly string[] | undefined>
 }
 
+/** The name in an address of ours; of one that cannot be read, a name that no document has. */
+const nameIn = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return ''
+  }
+}
+
 export const createSectors = (
   issuer: string,
   { clients, sectorIdentifiers }: Pick<Records, 'clients' | 'sectorIdentifiers'>,
@@ -42,7 +51,7 @@ export const createSectors = (
     ],
     async listed(uri) {
       if (typeof uri !== 'string' || !uri.startsWith(base)) return undefined
-      return (await read(decodeURIComponent(uri.slice(base.length)))) ?? []
+      return (await read(nameIn(uri.slice(base.length)))) ?? []
     },
   }
 }

@@ -34,6 +34,10 @@ export interface SoftwareStatement {
   readonly metadata: Claims
 }
 
+/** The registration metadata among a statement's claims. */
+export const statedMetadata = (claims: Claims): Claims =>
+  Object.fromEntries(Object.entries(claims).filter(([name]) => !aboutItself.has(name) && !unstated.has(name)))
+
 export type ReadStatement = (written: unknown) => Promise<SoftwareStatement | undefined>
 
 const keysOf = (
@@ -84,7 +88,6 @@ export const createReadStatement = (
     } catch (cause) {
       throw new errors.InvalidSoftwareStatement('the software statement could not be verified', { cause })
     }
-    const metadata = Object.entries(claims).filter(([name]) => !aboutItself.has(name) && !unstated.has(name))
-    return { claims, metadata: Object.fromEntries(metadata) }
+    return { claims, metadata: statedMetadata(claims) }
   }
 }

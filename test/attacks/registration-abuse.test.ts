@@ -209,6 +209,15 @@ describe('registration abuse', () => {
     assert.equal((await send(String(mine.body.registration_client_uri), 'GET', undefined, undefined)).status, 401)
   })
 
+  test('a sector document of ours whose name cannot be read is none', async () => {
+    for (const name of ['%', '%ff', '%00', '..%2f..', ''])
+      assert.equal(
+        (await register({ subject_type: 'pairwise', sector_identifier_uri: `${op.issuer}/sector/${name}` })).status,
+        400,
+        name,
+      )
+  })
+
   test('unknown response types, grant types and algorithms: none of them arrives', async () => {
     for (const metadata of [
       { response_types: ['token'] },

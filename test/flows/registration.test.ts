@@ -202,6 +202,24 @@ describe('software statements', async () => {
     )
   })
 
+  test('an update takes nothing away from what it says', async () => {
+    const software_statement = await statement({ client_name: 'Vouched', redirect_uris: ['https://vouched.example/cb'] })
+    const { body } = await register(op, { software_statement })
+    const { registration_client_uri: uri, registration_access_token: token, client_id } = body
+    const change = {
+      client_id,
+      client_name: 'Bank',
+      redirect_uris: ['https://evil.example/cb'],
+      client_uri: 'https://rp.example/',
+      software_statement,
+    }
+    const updated = await send(String(uri), 'PUT', change, token)
+    const members = ({ client_name, redirect_uris, client_uri }: Members) => [client_name, redirect_uris, client_uri]
+    const right = ['Vouched', ['https://vouched.example/cb'], 'https://rp.example/']
+    assert.deepEqual(members(updated.body), right)
+    assert.deepEqual(members((await stored(op, client_id)) ?? {}), right)
+  })
+
   test('nobody is trusted: a statement is not believed', async () => {
     const plain = await startGatehouse()
     refused(await register(plain, { software_statement: await statement({}) }), 'unapproved_software_statement')
