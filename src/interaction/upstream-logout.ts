@@ -11,7 +11,7 @@ import type { Ctx } from '#http/context.ts'
 import type { Fields } from '#http/form.ts'
 import { allowFraming } from '#http/headers.ts'
 import { type Route, seeOther } from '#http/route.ts'
-import { Fault, isFault } from '#kernel/faults.ts'
+import { Fault, type FaultCode, isFault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { randomReference, randomToken } from '#kernel/random.ts'
 import type { IdentityProvider } from '#kernel/records/provider.ts'
@@ -41,6 +41,9 @@ export interface UpstreamLogout {
 const MODEL = 'UpstreamLogout'
 /** Seconds that the person may take at the provider. */
 const RETURN_WITHIN = 3600
+const TOKEN = 'UpstreamLogoutToken'
+/** Faults that say nothing of the token: answered as everywhere. */
+const unanswered: ReadonlySet<FaultCode> = new Set(['request.not-found', 'store.unavailable'])
 /** Seconds that a token stays known: longer than it is believed. */
 const REMEMBER_TOKEN = 900
 
@@ -102,17 +105,20 @@ const backchannel = async (given: UpstreamLogoutOptions, ctx: Ctx, fields: Field
     const connector = await federation.connector(provider.id)
     if (!connector.loggedOut) throw new Fault('request.not-found', { provider: provider.id })
     const { uid, sid, token } = await connector.loggedOut(fields.get('logout_token') ?? '')
-    if (!(await box.putOnce('UpstreamLogoutToken', JSON.stringify([provider.id, token]), REMEMBER_TOKEN)))
+    const name = JSON.stringify([provider.id, token])
+    if (await box.get(TOKEN, name))
       throw new Fault('upstream.replayed', { provider: provider.id, reason: 'logout token used before' })
     const bySid = sid === undefined ? undefined : await upstreams.bySid(provider.id, sid)
     const found = bySid ?? (uid === undefined ? [] : await upstreams.byUid(provider.id, uid))
     // Where both are named, both have to fit (Back-Channel Logout 2.7).
     const meant = found.filter(({ identity }) => uid === undefined || identity.uid === uid)
     await end(given, provider.id, meant, 'back')
+    // Only now: a token whose work was cut short has to count when it is sent again, and twice at once does no harm.
+    await box.put(TOKEN, name, true, { ttl: REMEMBER_TOKEN })
     ctx.status = 200
     ctx.body = ''
   } catch (error) {
-    if (!isFault(error) || error.code === 'request.not-found') throw error
+    if (!isFault(error) || unanswered.has(error.code)) throw error
     log.warn('logout.refused', { provider: provider.id, fault: error.code, detail: error.detail })
     // Back-Channel Logout 2.8.
     ctx.status = error.code === 'upstream.unavailable' ? 503 : 400
@@ -126,12 +132,9 @@ const frontchannel = async (given: UpstreamLogoutOptions, ctx: Ctx, fields: Fiel
   // The browser sends no cookie of ours from the provider's site: the session has to be named (Front-Channel Logout 2).
   if (!iss || !sid) throw new Fault('request.invalid', { what: 'iss and sid are needed' })
   const found = await given.upstreams.bySid(provider.id, sid)
-  await end(
-    given,
-    provider.id,
-    found.filter(({ identity }) => identity.issuer === iss),
-    'front',
-  )
+  const meant = found.filter(({ identity }) => identity.issuer === iss)
+  // Anybody can send this: what names no session must not fill the audit trail.
+  if (meant.length > 0) await end(given, provider.id, meant, 'front')
   allowFraming(ctx)
   ctx.status = 200
   ctx.type = 'text/plain; charset=utf-8'

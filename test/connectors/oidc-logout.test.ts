@@ -11,6 +11,57 @@ import { providerRecord } from '#kernel/records/provider.ts'
 const issuer = 'https://acme.example'
 const event = { 'http://schemas.openid.net/event/backchannel-logout': {} }
 
+test('made-up key names do not make us ask the provider again and again; a new key is found all the same', async () => {
+  let now = Date.now()
+  const make = async (kid: string) => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256')
+    return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256' } }
+  }
+  const [first, second, third] = await Promise.all(['one', 'two', 'three'].map(make))
+  assert.ok(first && second && third)
+  let published = [first.jwk]
+  let asked = 0
+  const connector = openConnector(
+    providerRecord(protocolSettings).parse({
+      id: 'acme',
+      protocol: 'oidc',
+      oidc: {
+        client_id: 'us',
+        client_secret: 'a-secret-of-ours',
+        metadata: {
+          issuer,
+          authorization_endpoint: `${issuer}/a`,
+          token_endpoint: `${issuer}/t`,
+          jwks_uri: `${issuer}/jwks`,
+        },
+      },
+    }),
+    {
+      clock: { now: () => now },
+      fetch: async () => {
+        asked += 1
+        return Response.json({ keys: published })
+      },
+    },
+  )
+  const tell = async ({ kid, privateKey }: { kid: string; privateKey: CryptoKey }) => {
+    const iat = Math.floor(now / 1000)
+    const claims = { iss: issuer, aud: 'us', iat, exp: iat + 120, jti: 'one', sid: 's1', events: event }
+    const raw = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid }).sign(privateKey)
+    return connector.loggedOut?.(raw) ?? assert.fail('no loggedOut')
+  }
+  await tell(first)
+  published = [second.jwk]
+  assert.equal((await tell(second)).sid, 's1', 'a new key is found at once')
+  assert.equal(asked, 2)
+  for (let count = 0; count < 20; count++)
+    await assert.rejects(tell({ kid: `made up ${count}`, privateKey: third.privateKey }))
+  assert.ok(asked <= 3, `asked ${asked} times`)
+  published = [third.jwk]
+  now += 30_000
+  assert.equal((await tell(third)).sid, 's1', 'and the next one soon')
+})
+
 describe('a logout token', () => {
   let connector: Connector
   let key: CryptoKey

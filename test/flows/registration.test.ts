@@ -203,7 +203,10 @@ describe('software statements', async () => {
   })
 
   test('an update takes nothing away from what it says', async () => {
-    const software_statement = await statement({ client_name: 'Vouched', redirect_uris: ['https://vouched.example/cb'] })
+    const software_statement = await statement({
+      client_name: 'Vouched',
+      redirect_uris: ['https://vouched.example/cb'],
+    })
     const { body } = await register(op, { software_statement })
     const { registration_client_uri: uri, registration_access_token: token, client_id } = body
     const change = {

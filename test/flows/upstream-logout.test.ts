@@ -107,12 +107,16 @@ describe('logout between us and a provider', () => {
     const frame = (query: Record<string, string>) =>
       fetch(`${pair.op.issuer}/federation/acme/frontchannel-logout?${new URLSearchParams(query)}`)
     const known = await sid()
+    const told = () => pair.op.log.filter(({ event, type }) => event === 'audit' && type === 'logout.upstream').length
+    const before = told()
     assert.equal((await frame({ iss: 'https://elsewhere.example', sid: known })).status, 200)
     assert.equal((await frame({ iss: pair.upstream.issuer, sid: 'another' })).status, 200)
     assert.equal((await frame({ sid: known })).status, 400)
+    assert.equal(told(), before, 'what anybody can send fills no audit trail')
     assert.equal(await isSignedIn(browser, pair.op.issuer), true)
     const answer = await frame({ iss: pair.upstream.issuer, sid: known })
     assert.match(answer.headers.get('content-security-policy') ?? '', /frame-ancestors \*/)
+    assert.equal(told(), before + 1)
     assert.equal(await isSignedIn(browser, pair.op.issuer), false)
     await house.close()
   })

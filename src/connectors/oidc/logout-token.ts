@@ -4,7 +4,7 @@ import { type Clock, epochSeconds } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import type { Ended } from '../connector.ts'
 import { issuerOf, type OidcSettings, signingAlgorithms } from './settings.ts'
-import { type Standing, TOLERANCE } from './standing.ts'
+import { type Keys, type Standing, TOLERANCE } from './standing.ts'
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** Seconds: how old a token may be that has no expiry. */
@@ -32,15 +32,14 @@ const verify = async (token: string, settings: OidcSettings, standing: Standing,
   }
   if (settings.id_token_signed_response_alg?.startsWith('HS'))
     return (await jwtVerify(token, Buffer.from(settings.client_secret ?? ''), options)).payload
-  const verifyWith = async (anew: boolean) =>
-    (await jwtVerify(token, createLocalJWKSet((await standing.keys(anew)) as unknown as JSONWebKeySet), options))
-      .payload
+  const verifyWith = async ({ keys }: Keys) =>
+    (await jwtVerify(token, createLocalJWKSet({ keys } as unknown as JSONWebKeySet), options)).payload
   try {
-    return await verifyWith(false)
+    return await verifyWith(await standing.keys(false))
   } catch (error) {
     // The provider may have rotated (OIDC Core 10.1.1).
     if ((error as { code?: string }).code !== 'ERR_JWKS_NO_MATCHING_KEY') throw error
-    return verifyWith(true)
+    return verifyWith(await standing.newerKeys())
   }
 }
 

@@ -14,6 +14,8 @@ const METADATA_MS = 3_600_000
 const KEYS_MS = 300_000
 /** A failed refresh is not repeated for this long while an older value stands in. */
 const RETRY_MS = 30_000
+/** Whoever likes may name a key that does not exist: so often the provider is asked on a stranger's word. */
+const STRANGERS_MS = 10_000
 /** openid-client looks for a new key only when its set is at least this old (seconds); ours is always handed over so. */
 const OLD_ENOUGH = 60
 /** Seconds. */
@@ -55,6 +57,8 @@ export interface Standing {
   configure(withKeys: boolean): Promise<client.Configuration>
   /** The key set; read anew when asked so. Throws Fault `upstream.*`. */
   keys(anew: boolean): Promise<Keys>
+  /** The key set, read anew unless that was done a moment ago: for what anybody may send. Throws Fault `upstream.*`. */
+  newerKeys(): Promise<Keys>
 }
 
 const authentication = (settings: OidcSettings, metadata: client.ServerMetadata): client.ClientAuth => {
@@ -150,8 +154,14 @@ export const createStanding = (settings: OidcSettings, { clock, fetch }: World):
   const known: Known = { settings, issuer, insecure: new URL(issuer).protocol === 'http:', clock, fetch }
   const metadata = remembered(clock, METADATA_MS, () => loadMetadata(known))
   const keys = remembered(clock, KEYS_MS, async () => loadKeys(known, (await metadata()).jwks_uri))
+  let newerAt = 0
   return {
     keys,
+    newerKeys() {
+      const due = clock.now() - newerAt >= STRANGERS_MS
+      if (due) newerAt = clock.now()
+      return keys(due)
+    },
     async configure(withKeys) {
       const server = await metadata()
       const config = await build(known, server)
