@@ -16,6 +16,7 @@ const ranks: readonly (readonly string[])[] = [
   ['admin', 'account'],
   ['demo'],
   ['stores'],
+  ['house'],
   ['wire'],
   ['demo.ts'],
   ['cli'],
@@ -77,7 +78,7 @@ export const specifiersOf = (text: string): string[] => {
 
 const mayImport = (from: string, to: string): boolean => {
   if (from.startsWith('adapters')) return to === 'kernel'
-  if (to.startsWith('adapters')) return ['stores', 'wire', 'demo.ts', 'cli', 'main'].includes(from)
+  if (to.startsWith('adapters')) return from === 'stores'
   const [source, target] = [rankOf.get(from), rankOf.get(to)]
   return source !== undefined && target !== undefined && target < source
 }

@@ -4,7 +4,8 @@ import { type Actions, run } from '#cli/cli.ts'
 import type { Loaded } from '#config/load.ts'
 import { createLog, silentLog } from '#kernel/log.ts'
 import { startWithDemo } from './demo.ts'
-import { openHouse, openStores, type Running, start } from './wire.ts'
+import { openHouse, openStores } from './house.ts'
+import { type Running, start } from './wire.ts'
 
 // oidc-provider makes its errors before it knows whether they are needed, three for each userinfo request; the depth of
 // their stacks is a tenth of what such a request costs.

@@ -1,6 +1,6 @@
 /** `keys`: the signing keys of a directory, also while servers run on it: they notice through the bus. */
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
-import { keyringOf } from '#config/settings.ts'
+import { keyringOf } from '#config/keys.ts'
 import { stateAt } from '#directory/key-times.ts'
 import type { SigningKey } from '#directory/records.ts'
 import { systemClock } from '#kernel/clock.ts'

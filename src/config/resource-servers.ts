@@ -1,21 +1,14 @@
 /** The APIs that access tokens can be made for: what RFC 8707 calls resources. */
 import { z } from 'zod'
 import { duration } from '#kernel/kinds.ts'
-import { distinct } from './words.ts'
+import { signingAlgorithms } from './keys.ts'
+import { distinct, scope } from './words.ts'
 
 const RESOURCE = 'an absolute URI without fragment (RFC 8707 2)'
 const resource = z
   .string()
   .refine((text) => URL.canParse(text) && !text.includes('#'), `must be ${RESOURCE}`)
   .meta({ allowed: RESOURCE, help: 'What requests name as `resource`, compared exactly.' })
-
-const SCOPE = 'a scope (RFC 6749 3.3)'
-const scope = z
-  .string()
-  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, `must be ${SCOPE}`)
-  .meta({ allowed: SCOPE })
-
-const signingAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
 
 const resourceServer = z.strictObject({
   resource,

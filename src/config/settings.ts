@@ -3,10 +3,13 @@
  * the editor's schema all come from here. What another version will have is in later.ts.
  */
 import { z } from 'zod'
-import { duration, secret, webUrl } from '#kernel/kinds.ts'
+import { duration, secret } from '#kernel/kinds.ts'
+import { keys } from './keys.ts'
 import { rateLimit, rateLimitMaxRequestAllow, rateLimitWindowMs } from './rate-limit.ts'
+import { registration } from './registration.ts'
 import { resourceServers } from './resource-servers.ts'
 import { storeAddress } from './store-address.ts'
+import { subjects } from './subjects.ts'
 import { addressRange, distinct, flag, hostName, hostOrRange, language, parameterName, seconds } from './words.ts'
 
 const issuerRules = (text: string): boolean => {
@@ -73,29 +76,6 @@ const masterKey = z
     help: 'Seals what is stored: the first seals, all open. Absent: made once and kept as `master.key` (mode 0600) beside the SQLite file of the artifacts, else of the directory; required where no store is SQLite.',
   })
 
-export const signingAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
-const keys = z
-  .strictObject({
-    algorithms: distinct(z.enum(signingAlgorithms))
-      .min(1)
-      .default([...signingAlgorithms])
-      .meta({ help: 'There is a key of each.' }),
-    encryption: distinct(z.enum(['RSA-OAEP-256', 'ECDH-ES']))
-      .default(['RSA-OAEP-256', 'ECDH-ES'])
-      .meta({ help: 'There is a key of each that clients may encrypt request objects with.' }),
-    default: z.enum(signingAlgorithms).default('RS256').meta({ help: 'For clients that name no algorithm.' }),
-    rotateEvery: seconds('P90D', 'A key signs for so long.'),
-    publishBefore: seconds('P2D', 'A key is published so long before it signs.'),
-    keepAfter: seconds('P7D', 'A key verifies for so long after it last signed.'),
-  })
-  .prefault({})
-
-/** What the keyring keeps: keys that sign, and those that are encrypted to. */
-export const keyringOf = ({ keys, features }: Pick<Settings, 'keys' | 'features'>) => ({
-  ...keys,
-  algorithms: [...keys.algorithms, ...(features.encryption ? keys.encryption : [])],
-})
-
 const lifetimes = z
   .strictObject({
     session: seconds('PT14H', 'The browser is signed out so long after the sign-in, whatever happens.'),
@@ -136,73 +116,6 @@ const features = z
     webfinger: flag(true, 'WebFinger tells that we are the provider of every account at our host (RFC 7033).'),
     requestUri: flag(true, 'Request objects that clients publish at registered addresses (OIDC Core 6.2).'),
     sessionManagement: flag(true, 'Applications may watch for the end of a session (Session Management 1.0).'),
-  })
-  .prefault({})
-
-const KEYS = 'a JWK set with public keys'
-const statementIssuer = z
-  .strictObject({
-    issuer: z.string().min(1).meta({ help: 'Its `iss`, exactly.' }),
-    jwks: z
-      .looseObject({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) })
-      .optional()
-      .meta({ allowed: KEYS, help: 'The public keys that sign its statements.' }),
-    jwksUri: webUrl.optional().meta({ help: 'Where to read them instead.' }),
-  })
-  .superRefine(({ jwks, jwksUri }, context) => {
-    if ((jwks === undefined) === (jwksUri === undefined))
-      context.addIssue({ code: 'custom', path: ['jwks'], message: 'must be set, or jwksUri, and only one of them' })
-  })
-
-const registration = z
-  .strictObject({
-    enabled: flag(true, 'Clients may register themselves (RFC 7591).'),
-    initialAccessToken: z
-      .union([z.boolean(), secret.min(16)])
-      .default(false)
-      .meta({
-        secret: true,
-        allowed: 'true, false or the token itself (16 characters or more)',
-        help: 'Whether registering needs an initial access token: none, one that `gatehouse registration-token` issued, or this one.',
-      }),
-    clientLifetime: z
-      .union([z.null(), duration.refine((value) => value >= 1, 'must be at least PT1S')])
-      .default(null)
-      .meta({
-        allowed: 'null or an ISO 8601 duration such as P30D',
-        help: 'A registered client is gone after so long.',
-      }),
-    scopes: z
-      .union([z.null(), distinct(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be a scope (RFC 6749 3.3)'))])
-      .default(null)
-      .meta({
-        allowed: 'null or a list of scopes',
-        help: 'Scopes that registered clients may have. null: the standard ones, and those of `scopes` with allowDynamicRegistration.',
-      }),
-    softwareStatements: z
-      .strictObject({
-        required: flag(false, 'Registering needs a software statement (RFC 7591 2.3).'),
-        trusted: z.array(statementIssuer).default([]).meta({ help: 'Whose statements are believed.' }),
-      })
-      .prefault({}),
-  })
-  .prefault({})
-
-const subjects = z
-  .strictObject({
-    default: z.enum(['public', 'pairwise']).default('public').meta({ help: 'For clients that name no subject_type.' }),
-    publicAttribute: z.string().min(1).max(255).default('id').meta({
-      help: 'The attribute of the account that is the public `sub`: id, username, email (verified, and of one account only) or a claim. It must be unique and must never change.',
-    }),
-    pairwise: z.enum(['algorithmic', 'persistent']).default('algorithmic').meta({
-      help: 'How pairwise `sub` values are made: worked out from key and salt, or random and stored.',
-    }),
-    pairwiseKey: secret.min(32).optional().meta({
-      secret: true,
-      allowed: 'text of at least 32 characters',
-      help: 'Generated once when absent; never change it.',
-    }),
-    pairwiseSalt: secret.optional().meta({ secret: true, help: 'Generated once when absent; never change it.' }),
   })
   .prefault({})
 
@@ -281,7 +194,7 @@ const methodsOf = (methods: Readonly<Record<string, z.ZodType>>) =>
 
 /** @param methods method id → schema of its block, from the method registry */
 export const settingsShape = (methods: Readonly<Record<string, z.ZodType>>) => ({
-  issuer: issuer,
+  issuer,
   listen: listen.meta({ title: 'Address', reload: 'restart' as const }),
   trustProxy,
   stores: stores.meta({ title: 'Stores', reload: 'restart' as const }),

@@ -51,6 +51,12 @@ export const hostName = z
   .refine((text) => HOST.test(text) || isIP(text.replace(/^\[(.*)\]$/, '$1')) > 0, 'must be a host name')
   .meta({ allowed: 'a host name' })
 
+const SCOPE = 'a scope (RFC 6749 3.3)'
+export const scope = z
+  .string()
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, `must be ${SCOPE}`)
+  .meta({ allowed: SCOPE })
+
 /** RFC 6749 A: names of request parameters. */
 export const parameterName = z
   .string()

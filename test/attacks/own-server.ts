@@ -1,7 +1,8 @@
 /** A Gatehouse whose issuer, files and log a test chooses itself; closed after the test file. */
 import { after } from 'node:test'
 import { createLog, silentLog } from '#kernel/log.ts'
-import { type House, openHouse, type Running, start } from '#src/wire.ts'
+import { type House, openHouse } from '#src/house.ts'
+import { type Running, start } from '#src/wire.ts'
 import { alice, client, freePort, load } from '#test/flows/world.ts'
 import { emptyPair, type Pair, type PairName } from '#test/world/stores.ts'
 

@@ -7,7 +7,7 @@ import { load } from '#cli/configuration.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
-import { type House, openHouse, openStores, type Stores } from '#src/wire.ts'
+import { type House, openHouse, openStores, type Stores } from '#src/house.ts'
 import { type Answer, openShell, type Shell } from './shell.ts'
 
 export const PASSPHRASE = 'correct horse battery staple'

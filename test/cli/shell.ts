@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Actions, run } from '#cli/cli.ts'
 import { silentLog } from '#kernel/log.ts'
-import { openHouse, openStores } from '#src/wire.ts'
+import { openHouse, openStores } from '#src/house.ts'
 
 export interface Answer {
   readonly code: number

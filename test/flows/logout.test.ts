@@ -5,7 +5,7 @@ import { decodeProtectedHeader } from 'jose'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { startExpiry } from '#sessions/expiry.ts'
-import type { House } from '#src/wire.ts'
+import type { House } from '#src/house.ts'
 import { Browser } from '#test/world/browser.ts'
 import { openReceiver, type Receiver } from '#test/world/receiver.ts'
 import {

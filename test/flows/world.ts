@@ -6,7 +6,8 @@ import { builtInMappings, protocolSettings } from '#connectors/index.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { createLog } from '#kernel/log.ts'
 import { methodSettings } from '#methods/index.ts'
-import { type House, openHouse, type Running, start } from '#src/wire.ts'
+import { type House, openHouse } from '#src/house.ts'
+import { type Running, start } from '#src/wire.ts'
 import { emptyPair } from '#test/world/stores.ts'
 
 /** Where the application under test has no server of its own: browsers stop there. */

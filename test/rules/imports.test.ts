@@ -21,7 +21,8 @@ const allowed: [string, string][] = [
   ['src/http/messages.ts', "import en from '../../messages/en.json' with { type: 'json' }"],
   ['src/http/app.ts', "import Koa from 'koa'\nimport { z } from 'zod'"],
   ['src/connectors/oidc.ts', "const { discovery } = await import('openid-client')"],
-  ['src/wire.ts', "import { createOp } from '#op/index.ts'\nimport { open } from '#adapters/sqlite/index.ts'"],
+  ['src/wire.ts', "import { createOp } from '#op/index.ts'\nimport { openHouse } from './house.ts'"],
+  ['src/stores.ts', "import { open } from '#adapters/sqlite/index.ts'"],
   ['src/demo/index.ts', "import { createApp } from '#http/app.ts'"],
   ['src/main.ts', "import { start } from './wire.ts'\nimport { run } from '#cli/index.ts'\nprocess.exit(await run())"],
   ['src/demo.ts', "import { start } from './wire.ts'\nimport { startRelyingParty } from '#demo/index.ts'"],
@@ -81,6 +82,7 @@ const refused: [string, string, string, RegExp][] = [
     "import { o } from '#adapters/sqlite/index.ts'",
     /may not import adapters/,
   ],
+  ['a store opened by wire', 'src/wire.ts', "import { o } from '#adapters/sqlite/index.ts'", /may not import adapters/],
   [
     'an adapter imports more than the kernel',
     'adapters/sqlite/index.ts',
