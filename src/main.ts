@@ -3,13 +3,10 @@ import { text } from 'node:stream/consumers'
 import { type Actions, run } from '#cli/cli.ts'
 import type { Loaded } from '#config/load.ts'
 import { createLog, silentLog } from '#kernel/log.ts'
+import { sparseStacks } from '#kernel/stacks.ts'
 import { startWithDemo } from './demo.ts'
 import { openHouse, openStores } from './house.ts'
 import { type Running, start } from './wire.ts'
-
-// oidc-provider makes its errors before it knows whether they are needed, three for each userinfo request; the depth of
-// their stacks is a tenth of what such a request costs.
-Error.stackTraceLimit = 4
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
 const told = (): Promise<void> =>
@@ -22,7 +19,8 @@ const told = (): Promise<void> =>
   })
 
 const serve: Actions['serve'] = async (loaded, { demo, under }) => {
-  const log = createLog(loaded.settings.logging.level)
+  const { level } = loaded.settings.logging
+  const log = createLog(level, undefined, level === 'debug' ? undefined : sparseStacks())
   const stop = told()
   const running: Running = demo
     ? await startWithDemo(under, { log, env: process.env, print: (line) => process.stderr.write(`${line}\n`) })

@@ -46,6 +46,23 @@ export const copyOf = <T>(value: T): T => {
   return copy as T
 }
 
+/** Freezes a JSON value with all that is in it. */
+const frozen = <T>(value: T): T => {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const member of Object.values(value)) frozen(member)
+  return Object.freeze(value)
+}
+
+/** Endpoints that only look at what they read. */
+const onlyReads = (): boolean => {
+  const route = Provider.ctx?.oidc.route
+  return route === 'userinfo' || route === 'introspection'
+}
+
+/** A payload for the engine, which adds and replaces members; it changes what is in them only where it saves them again. */
+export const copyFor = (stored: Readonly<AdapterPayload>): AdapterPayload =>
+  onlyReads() ? { ...frozen(stored) } : copyOf(stored)
+
 interface Opened {
   readonly body: Uint8Array
   readonly json: string
@@ -118,7 +135,7 @@ export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock:
       return body
     },
     payload(model, row, id) {
-      const payload = copyOf(open(model, row))
+      const payload = copyFor(open(model, row))
       if (id !== undefined) payload.jti = id
       if (row.consumedAt !== undefined) payload.consumed = Math.floor(row.consumedAt / 1000)
       return payload

@@ -7,7 +7,7 @@ import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import { sha256 } from '#kernel/random.ts'
 import { type Ahead, placeName, type Read } from './ahead.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
-import { copyOf, grantKey, memory, type Rows, type Seen } from './rows.ts'
+import { copyFor, copyOf, grantKey, memory, type Rows, type Seen } from './rows.ts'
 import { isOver, SESSION, sessionRow } from './session-row.ts'
 
 /** Seconds. A session that only lives on is written again when its expiry has moved this far. */
@@ -89,7 +89,7 @@ export const createSessionRows = (
     },
     async findByUid(uid) {
       const found = await live('uid', rows.key(uid))
-      return found && copyOf(found.payload)
+      return found && copyFor(found.payload)
     },
     async upsert(id, payload) {
       const key = sha256(id)

@@ -81,8 +81,11 @@ export const redact = (value: unknown, depth = 0): unknown => {
   )
 }
 
-/** `write` receives whole lines; the default is standard output. */
-export const createLog = (level: LogLevel, write?: (line: string) => void): Log => {
+/**
+ * @param write receives whole lines; the default is standard output
+ * @param onError called for each line of the level `error`
+ */
+export const createLog = (level: LogLevel, write?: (line: string) => void, onError?: () => void): Log => {
   const sink = write ? { write } : pino.destination({ fd: 1, sync: false, minLength: 0 })
   const target = pino(
     {
@@ -98,11 +101,15 @@ export const createLog = (level: LogLevel, write?: (line: string) => void): Log 
     (event: string, fields: Record<string, unknown> = {}) => {
       if (target.isLevelEnabled(method)) target[method]({ event, ...(redact(fields) as Record<string, unknown>) })
     }
+  const error = at('error')
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
-    error: at('error'),
+    error(event, fields) {
+      onError?.()
+      error(event, fields)
+    },
     flush: () => 'flushSync' in sink && sink.flushSync(),
   }
 }

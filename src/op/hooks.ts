@@ -78,11 +78,13 @@ const partition = (claims: Members) => {
 
 /** One function for each point that the engine passes. */
 export interface HookSeams {
+  /** Whether any hook has a say about claims. */
+  giveClaims(): boolean
   /** The claims of an ID token or of userinfo as they are sent. */
   claims(
     ctx: KoaContextWithOIDC | undefined,
     client: Client,
-    asked: Asked | undefined,
+    asked: Asked,
     scopes: readonly string[],
     claims: Members,
   ): Promise<Members>
@@ -90,7 +92,7 @@ export interface HookSeams {
   dynamicScopes(
     ctx: KoaContextWithOIDC | undefined,
     client: Client,
-    asked: Asked | undefined,
+    asked: Asked,
     scopes: readonly string[],
     claims: Members,
   ): Promise<Members>
@@ -125,15 +127,16 @@ export const createHookSeams = (hooks: HookRunner, accounts: Records['accounts']
     return account ? { account: hookAccount(account) } : {}
   }
   return {
+    giveClaims: () => hooks.has('claims') || hooks.has('dynamicScopes'),
     async claims(ctx, client, asked, scopes, claims) {
-      if (!asked || !hooks.has('claims')) return claims
+      if (!hooks.has('claims')) return claims
       const { fixed, free } = partition(claims)
       const given = { use: asked.use, scopes, client: hookClient(client), account: hookAccount(asked.account) }
       const answer = await oauth(hooks.run('claims', free, given, loginOf(ctx)))
       return { ...partition(answer).free, ...fixed }
     },
     async dynamicScopes(ctx, client, asked, scopes, claims) {
-      if (!asked || !hooks.has('dynamicScopes')) return claims
+      if (!hooks.has('dynamicScopes')) return claims
       const given = { use: asked.use, scopes, client: hookClient(client), account: hookAccount(asked.account) }
       const answer = await oauth(hooks.run('dynamicScopes', {}, given, loginOf(ctx)))
       return { ...partition(answer).free, ...claims }

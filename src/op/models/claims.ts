@@ -35,10 +35,10 @@ export const claimsClass = (
   seams: Pick<Seams, 'subjects' | 'isDynamicScope' | 'hooks'>,
 ) =>
   class Claims extends Above {
-    #scopes: readonly string[] = []
+    #scope: string | undefined
 
     override scope(value?: string) {
-      this.#scopes = value?.split(' ') ?? []
+      this.#scope = value
       return super.scope(value)
     }
 
@@ -46,8 +46,10 @@ export const claimsClass = (
       const { ctx, client, available } = this
       const asked = available[ASKED] as Asked | undefined
       const claims = await withPublicSubject(seams, client, ctx !== undefined, await super.result())
-      const dynamic = this.#scopes.filter((name) => seams.isDynamicScope(name))
+      if (!asked || !seams.hooks.giveClaims()) return claims
+      const scopes = this.#scope?.split(' ') ?? []
+      const dynamic = scopes.filter((name) => seams.isDynamicScope(name))
       const all = dynamic.length > 0 ? await seams.hooks.dynamicScopes(ctx, client, asked, dynamic, claims) : claims
-      return seams.hooks.claims(ctx, client, asked, this.#scopes, all)
+      return seams.hooks.claims(ctx, client, asked, scopes, all)
     }
   }
