@@ -15,9 +15,6 @@ const TOUCH_EVERY = 300
 /** A request that is beaten this often gives up; each beat means that another one got through. */
 const ATTEMPTS = 50
 
-/** The confirm route takes authorizations away; merging would bring them back. */
-const removesAuthorizations = (): boolean => Provider.ctx?.oidc.route === 'end_session_confirm'
-
 /** The client that a request for authorization is of, as far as can be seen before it is checked. */
 const asking = (): string | undefined => {
   const { client_id: client } = Provider.ctx?.query ?? {}
@@ -94,7 +91,6 @@ export const createSessionRows = (
     async upsert(id, payload) {
       const key = sha256(id)
       const loaded = memory.get(SESSION, id)
-      if (removesAuthorizations()) return void (await store.put(SESSION, sessionRow(rows, key, payload)))
       if (!loaded) return move(key, payload)
       if (onlyExpiryMoved(loaded.payload, payload, TOUCH_EVERY)) return
       const row = sessionRow(rows, key, payload)

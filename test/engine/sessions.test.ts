@@ -9,12 +9,17 @@ const names = ['one', 'two', 'three', 'four', 'five']
 
 describe('sessions', () => {
   let writes = 0
+  let duringRevocation: (() => Promise<void>) | undefined
   const open = suiteHouse(() => ({
     wrap: (store) =>
       overriding(store, {
         put: (model, row, options) => {
           if (model === 'Session') writes++
           return store.put(model, row, options)
+        },
+        async dropGrant(grant, until) {
+          await duringRevocation?.()
+          return store.dropGrant(grant, until)
         },
       }),
     resources: { clients: [client('web'), ...names.map((name) => client(name))] },
@@ -93,6 +98,30 @@ describe('sessions', () => {
       assert.equal(left.length, 0, `round ${round}`)
     }
     house.person = {}
+  })
+
+  test('leaving one application does not bring back a session that somebody ended meanwhile', async () => {
+    const house = open()
+    const visitor = new Visitor(house)
+    house.person = { login: () => signIn('bob') }
+    await visitor.code('web')
+    const leave = async () => {
+      const page = await visitor.go('/session/end?client_id=web')
+      const xsrf = /name="xsrf" value="([^"]+)"/.exec(page.body)?.[1] ?? ''
+      assert.notEqual(xsrf, '', page.body)
+      await visitor.ask('/session/end/confirm', { method: 'POST', body: new URLSearchParams({ xsrf }) })
+      return house.store.findTagged('Session', sessionTags.account('bob'))
+    }
+    assert.equal((await leave()).length, 1, 'control: the session goes on')
+    await visitor.code('web')
+    duringRevocation = async () => {
+      for (const { key } of await house.store.findTagged('Session', sessionTags.account('bob')))
+        await house.store.drop('Session', key)
+    }
+    const left = await leave()
+    duringRevocation = undefined
+    house.person = {}
+    assert.equal(left.length, 0)
   })
 
   test('the sign-in gives the session a new id: one that was planted before is worthless', async () => {
