@@ -26,7 +26,15 @@ const LONGEST = 16_384
 const aboutItself = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'])
 
 /** What cannot be stated: it belongs to the registration at hand. */
-const unstated = new Set(['client_id', 'client_secret', 'client_id_issued_at', 'software_statement'])
+const unstated = new Set([
+  'client_id',
+  'client_id_issued_at',
+  'client_secret',
+  'client_secret_expires_at',
+  'registration_access_token',
+  'registration_client_uri',
+  'software_statement',
+])
 
 export interface SoftwareStatement {
   readonly claims: Claims

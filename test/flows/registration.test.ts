@@ -206,8 +206,10 @@ describe('software statements', async () => {
     const software_statement = await statement({
       client_name: 'Vouched',
       redirect_uris: ['https://vouched.example/cb'],
+      client_secret_expires_at: 1,
     })
     const { body } = await register(op, { software_statement })
+    assert.equal(body.client_secret_expires_at, 0, 'not its to say')
     const { registration_client_uri: uri, registration_access_token: token, client_id } = body
     const change = {
       client_id,
