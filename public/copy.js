@@ -7,7 +7,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
   button.setAttribute('aria-live', 'polite')
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).innerText)
     button.textContent = button.dataset.done
     setTimeout(() => (button.textContent = label), SHOWN_MS)
   })

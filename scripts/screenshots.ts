@@ -1,6 +1,7 @@
 /**
  * `make docs`: the pictures in docs/images, taken of a running demo in Debian's Chromium. Every page light and dark, on
- * a desktop and on a phone, as `page-theme-size.png`; the README's three by the page's name alone.
+ * a desktop and on a phone, as `page-theme-size.png`; the README's three by the page's name alone. Arguments name the
+ * pages that are taken again; without any all are, and pictures of pages that are no more go.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -38,13 +39,16 @@ const shoot = async (browser: Browser, stop: Stop, size: string, demo: Demo): Pr
 }
 
 if (import.meta.main) {
+  const names = process.argv.slice(2)
+  const pictured = gallery.filter(({ pictured, name }) => pictured && (names.length === 0 || names.includes(name)))
   mkdirSync(folder, { recursive: true })
-  for (const file of readdirSync(folder)) rmSync(join(folder, file))
+  if (names.length === 0) for (const file of readdirSync(folder)) rmSync(join(folder, file))
   const browser = await launch()
   for (const [house, written] of Object.entries(houses)) {
+    const stops = pictured.filter((one) => (one.house ?? 'usual') === house)
+    if (stops.length === 0) continue
     const demo = await startDemo(written, { port: PORT })
-    for (const stop of gallery.filter((one) => one.pictured && (one.house ?? 'usual') === house))
-      for (const size of Object.keys(sizes)) await shoot(browser, stop, size, demo)
+    for (const stop of stops) for (const size of Object.keys(sizes)) await shoot(browser, stop, size, demo)
     await demo.close()
   }
   await browser.close()

@@ -34,6 +34,22 @@ interface Judged {
   readonly mistakes: readonly Mistake[]
 }
 
+/** The field of that name, in whichever alternative of a schema has it. */
+const fieldOf = (schema: z.ZodType, name: string): z.ZodType | undefined =>
+  alternativesAt(schema, []).find(({ def }) => def.shape && Object.hasOwn(def.shape, name))?.def.shape?.[name] as
+    | z.ZodType
+    | undefined
+
+const isKindless = (issue: z.core.$ZodIssue): boolean =>
+  issue.code === 'invalid_union' && 'discriminator' in issue && issue.path.length <= 1
+
+/** What does not say of which kind it is, is judged field by field: the schema looks no further. */
+const judgeFields = (scene: Scene, schema: z.ZodType, value: unknown, base: Path): Mistake[] =>
+  Object.entries(value as object).flatMap(([name, field]) => {
+    const { error } = fieldOf(schema, name)?.safeParse(field) ?? {}
+    return (error?.issues ?? []).flatMap((issue) => mistakesOf(scene, [...base, name], issue))
+  })
+
 /** One section or entry. `valid` is there when what was left of it is. */
 const judgeOne = (scene: Scene, schema: z.ZodType, value: unknown, base: Path): Judged => {
   const mistakes = new Map<string, Mistake>()
@@ -43,11 +59,12 @@ const judgeOne = (scene: Scene, schema: z.ZodType, value: unknown, base: Path): 
     if (result.success) return { valid: result.data, mistakes: [...mistakes.values()] }
     const before = mistakes.size
     const told = [...mistakes.keys()]
-    for (const issue of result.error.issues)
-      for (const mistake of mistakesOf(scene, base, issue)) {
-        const known = told.some((path) => mistake.path === path || path.startsWith(`${mistake.path}.`))
-        if (!known && !mistakes.has(mistake.path)) mistakes.set(mistake.path, mistake)
-      }
+    const found = result.error.issues.flatMap((issue) => mistakesOf(scene, base, issue))
+    if (result.error.issues.some(isKindless)) found.push(...judgeFields(scene, schema, rest, base))
+    for (const mistake of found) {
+      const known = told.some((path) => mistake.path === path || path.startsWith(`${mistake.path}.`))
+      if (!known && !mistakes.has(mistake.path)) mistakes.set(mistake.path, mistake)
+    }
     const next = result.error.issues.flatMap(wrongPaths).reduce<unknown>((now, path) => without(now, path) ?? now, rest)
     if (next === rest || round === MOST_ROUNDS || (round > 1 && mistakes.size === before))
       return { valid: undefined, mistakes: [...mistakes.values()] }
@@ -59,8 +76,7 @@ const judgeOne = (scene: Scene, schema: z.ZodType, value: unknown, base: Path): 
 const sketch = (element: z.ZodType, entry: unknown): Record<string, unknown> => {
   if (typeof entry !== 'object' || entry === null) return {}
   const right = Object.entries(entry).flatMap(([name, value]): [string, unknown][] => {
-    const field = alternativesAt(element, []).find(({ def }) => def.shape && Object.hasOwn(def.shape, name))
-    const result = (field?.def.shape?.[name] as z.ZodType | undefined)?.safeParse(value)
+    const result = fieldOf(element, name)?.safeParse(value)
     return result?.success ? [[name, result.data]] : []
   })
   return Object.fromEntries(right)

@@ -46,6 +46,9 @@ const faulty: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'a tab used for indentation',
 }
 
+/** A bracket that is open at the end of the file counts as a wrong indentation of what follows. */
+const UNCLOSED = /^Flow (?:map|sequence) in block collection must be .*end with a [}\]]/
+
 interface Read {
   readonly value: unknown
   readonly mistakes: readonly Mistake[]
@@ -59,9 +62,9 @@ export const readText = (text: string, name: string, env: Env): Read => {
   const { marked, placeholders } = hide(text)
   const document = parseDocument(marked, { logLevel: 'error', prettyErrors: true, strict: true, uniqueKeys: true })
   // What follows the first mistake is mostly its consequence.
-  const wrong = document.errors.slice(0, 1).map(({ linePos, code }) => ({
+  const wrong = document.errors.slice(0, 1).map(({ linePos, code, message }) => ({
     path: `${name}${linePos ? `:${linePos[0].line}` : ''}`,
-    message: `found ${faulty[code] ?? 'YAML that cannot be read'}, must be YAML or JSON`,
+    message: `found ${faulty[UNCLOSED.test(message) ? 'MISSING_CHAR' : code] ?? 'YAML that cannot be read'}, must be YAML or JSON`,
   }))
   if (wrong.length > 0) return { value: undefined, mistakes: wrong }
   const mistakes: Mistake[] = []

@@ -83,11 +83,26 @@ const create = (
       )
     : createServer(limits(requestMs), handle)
 
+const addressOf = (host: string): string => (host.includes(':') ? `[${host}]` : host)
+
+/** Why nothing can listen there, for the person who started the server. */
+const occupied: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there already; stop it, or set another listen.port',
+  EACCES: 'this user may not listen there; set another listen.port',
+  EADDRNOTAVAIL: 'this machine has no such address; set another listen.host',
+}
+
 const started = (server: Server, { host, port }: ListenOptions): Promise<AddressInfo> =>
   new Promise((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = occupied[cause.code ?? '']
+      if (!why) return reject(cause)
+      reject(
+        Object.assign(new Error(`${addressOf(host)}:${port}: ${why} (${cause.code})`, { cause }), { code: cause.code }),
+      )
+    })
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.removeAllListeners('error')
       resolve(server.address() as AddressInfo)
     })
   })
@@ -159,10 +174,9 @@ export const listen = async (
   }
 
   let closed: Promise<void> | undefined
-  const shown = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
     port,
-    url: `${options.tls ? 'https' : 'http'}://${shown}:${port}`,
+    url: `${options.tls ? 'https' : 'http'}://${addressOf(options.host)}:${port}`,
     draining: () => draining,
     close: () => {
       closed ??= close()

@@ -15,8 +15,8 @@ type AllowedPolicy = NonNullable<NonNullable<Features['introspection']>['allowed
 export interface Pages {
   logout(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): void | Promise<void>
   loggedOut(ctx: KoaContextWithOIDC): void | Promise<void>
-  /** The engine's bare form that ends the former person's session, where another one has signed in, becomes a page of ours. */
-  changePerson(ctx: KoaContextWithOIDC): void
+  /** The engine's bare form that ends a session unasked (another person signed in, or nobody is there) becomes a page of ours. */
+  endSession(ctx: KoaContextWithOIDC): void
   /** Posts an authorization response to the relying party. */
   formPost(ctx: KoaContextWithOIDC, url: string, fields: Readonly<Record<string, string>>, status: number): void
   /** @param out safe to show; @param cause for the log and the trace only */

@@ -127,7 +127,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
         ? createRequestUris({ ...options, issuer: settings.issuer, clientOf })
         : undefined,
       syncState: watch.sync,
-      changePerson: pages.changePerson,
+      endSession: pages.endSession,
       logout: createLogout(settings, options.presentation.view, options.leave),
       openRegistration: secrets.openRegistration,
       initialAccess,

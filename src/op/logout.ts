@@ -13,6 +13,8 @@ import type { OpSettings } from './settings.ts'
 
 /** Where the logout page's form goes. */
 const CONFIRM_PATH = '/session/end/confirm'
+/** Our own last page, for whom the application named no address of its own. */
+const SUCCESS_PATH = '/session/end/success'
 /** Seconds until the browser goes on without JavaScript. */
 const WAIT = 3
 /** Frames of one page; a session with more clients tells the rest by the back channel or not at all. */
@@ -133,6 +135,12 @@ const showFrames = (ctx: Ctx, view: View, frames: readonly Frame[], next: string
 /** Whether the engine was only changing the person of a sign-in that goes on: that person has just been at the provider. */
 const isResume = (issuer: string, next: string): boolean => next.startsWith(`${issuer}/authorize/`)
 
+/** Our own last page leads back to the application that asked for the logout; the engine tells it of half a logout only. */
+const nameClient = (ctx: Ctx, engine: Engine, { clientId }: Before): void => {
+  if (clientId === undefined || ctx.response.get('location') !== engine.issuer + SUCCESS_PATH) return
+  ctx.set('location', `${engine.issuer}${SUCCESS_PATH}?${new URLSearchParams({ client_id: clientId })}`)
+}
+
 /** What follows an ended session: the provider that it came from, the frames of its applications, both or nothing. */
 const follow = async (
   { features }: Pick<OpSettings, 'features'>,
@@ -163,6 +171,7 @@ export const createLogout = (settings: Pick<OpSettings, 'features'>, view: View,
     ctx.state.reference ??= randomReference()
     const before = await look(engine, ctx)
     await run()
+    nameClient(ctx, engine, before)
     if (ctx.status === 303 && ctx.response.get('location')) await follow(settings, view, { ctx, engine, before, leave })
   }
 }

@@ -19,6 +19,12 @@ export const shown: ReadonlySet<string> = new Set([
   'end_session_success',
 ])
 
+/**
+ * Routes where the engine sends a form to its own confirmation, by a page of its own: another person signed in, or nobody
+ * was signed in who could be asked.
+ */
+const goesOn: ReadonlySet<string> = new Set(['resume', 'end_session'])
+
 /** @param given `kept` and `restartUrl` offer a fresh start where an authorization request was lost on the way */
 export const createPages = (given: {
   readonly view: View
@@ -65,10 +71,10 @@ export const createPages = (given: {
       const { name } = ctx.oidc.client ? cardOf(ctx.oidc.client.metadata()) : { name: new URL(url).host }
       view(ctx as unknown as Ctx, 'auto-post', { url, fields, to: name, ...card(ctx) }, status)
     },
-    changePerson(ctx) {
+    endSession(ctx) {
       const { route, session } = ctx.oidc
       const secret = session?.state?.secret
-      if (route !== 'resume' || ctx.status !== 200 || typeof secret !== 'string') return
+      if (!goesOn.has(route) || ctx.status !== 200 || typeof secret !== 'string') return
       const url = ctx.oidc.urlFor('end_session_confirm')
       if (typeof ctx.body !== 'string' || !ctx.body.includes(`action="${url}"`)) return
       const { name } = ctx.oidc.client ? cardOf(ctx.oidc.client.metadata()) : { name: new URL(url).host }

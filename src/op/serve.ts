@@ -18,6 +18,7 @@ const RETRY_SECONDS = '5'
 
 /** Paths where the engine sets cookies through the outer context, which has other keys (ENGINE 10). */
 const usesCookies = (path: string): boolean => path.startsWith('/authorize') || path.startsWith('/session/')
+const endsSession = (path: string): boolean => path.startsWith('/authorize/') || path === '/session/end'
 
 /** @param given `instance` answers the one in force; a request keeps the one that it began with */
 export const createServe = (given: {
@@ -31,8 +32,8 @@ export const createServe = (given: {
   readonly requestUris: RequestUris | undefined
   /** After each answer: what the browser may know of its session. */
   readonly syncState: (ctx: Ctx) => void
-  /** Replaces the engine's own page where another person signed in. */
-  readonly changePerson: (ctx: KoaContextWithOIDC) => void
+  /** Replaces the engine's own page where a session ends unasked: another person signed in, or nobody is there to ask. */
+  readonly endSession: (ctx: KoaContextWithOIDC) => void
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
   readonly initialAccess: Pick<InitialAccess, 'giveBack'>
@@ -47,7 +48,7 @@ export const createServe = (given: {
     logout,
     posted,
     requestUris,
-    changePerson,
+    endSession,
   } = given
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
@@ -55,7 +56,7 @@ export const createServe = (given: {
   const isOpen = registration.enabled && registration.initialAccessToken === false
 
   const settle = async (ctx: Ctx): Promise<void> => {
-    if (ctx.path.startsWith('/authorize/')) changePerson(ctx as unknown as KoaContextWithOIDC)
+    if (endsSession(ctx.path)) endSession(ctx as unknown as KoaContextWithOIDC)
     if (usesCookies(ctx.path)) syncState(ctx)
     if (ctx.path === '/token') await grace.settle(ctx as unknown as KoaContextWithOIDC)
     if (ctx.path.startsWith('/register') && ctx.status < 300) ctx.body = withoutOurs(ctx.body)

@@ -57,6 +57,7 @@ const secondFactor: readonly Stop[] = [
   },
   {
     name: 'otp-codes',
+    pictured: true,
     open: async (page, demo) => {
       await strong(page, demo)
       await page.click('[data-provider="demo-idp"]')

@@ -68,6 +68,15 @@ test('the choice, the e-mail address, the provider, consent; then silently, and 
   assert.deepEqual(complaints, [])
 })
 
+test('a logout where nobody is signed in has a button, and ends like any other', { skip }, async (t) => {
+  const { page, complaints } = await visit(t, plain)
+  await page.goto(`${demo().issuer}/session/end?client_id=demo-rp`)
+  await page.click('#page-auto-post #continue')
+  await at(page, 'logged-out')
+  assert.equal(await page.textContent('main a.button'), 'Back to Test relying party')
+  assert.deepEqual(complaints, [])
+})
+
 test('the front page leads to the demo and says who may sign in there', { skip }, async (t) => {
   const { page } = await visit(t, { javaScriptEnabled: false })
   await page.goto(demo().issuer)

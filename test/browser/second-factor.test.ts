@@ -1,5 +1,6 @@
 /** A second factor with a real browser: the picture is scanned, the codes are typed, with scripts and without. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import decodeQr from 'qr/decode.js'
@@ -25,6 +26,12 @@ const scan = async (page: Page): Promise<string> => {
   })()`)
   return decodeQr({ width, height, data: Uint8ClampedArray.from(data) })
 }
+/** What the person keeps as a file. */
+const downloaded = async (page: Page): Promise<string> => {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')])
+  assert.equal(download.suggestedFilename(), 'recovery-codes.txt')
+  return readFileSync(await download.path(), 'utf8')
+}
 const facts = async (page: Page): Promise<(string | null)[]> => {
   await page.waitForSelector('#page-consent, #page-result')
   if (await page.isVisible('#page-consent')) await page.click('#allow')
@@ -34,7 +41,7 @@ const facts = async (page: Page): Promise<(string | null)[]> => {
 const STRONG = 'urn:gatehouse:demo:strong'
 
 test('set up by scanning the picture, confirmed, asked for by the code alone afterwards', { skip }, async (t) => {
-  const { page, complaints } = await visit(t)
+  const { page, complaints } = await visit(t, { permissions: ['clipboard-read', 'clipboard-write'] })
   await begin(page, demo(), {}, 'start-basic')
   await typePassword(page, 'alice', demo().passwords.alice)
   assert.deepEqual(await facts(page), ['basic', 'pwd'])
@@ -47,6 +54,10 @@ test('set up by scanning the picture, confirmed, asked for by the code alone aft
   assert.equal(await page.evaluate('document.activeElement.id'), '')
   const { recovery } = await setUpCodes(page)
   assert.equal(recovery.length, 10)
+  await page.click('[data-copy=codes]')
+  await page.waitForSelector('[data-copy=codes]:has-text("Copied")')
+  assert.deepEqual((await page.evaluate<string>('navigator.clipboard.readText()')).split(/\s+/), recovery)
+  assert.deepEqual((await downloaded(page)).split('\n'), [new URL(demo().issuer).host, ...recovery, ''])
   await page.click('#continue')
   assert.deepEqual(await facts(page), [STRONG, 'pwd, otp, mfa'])
 
@@ -69,7 +80,8 @@ test('the same without JavaScript, after another provider’s sign-in', { skip }
   await begin(page, demo(), {}, 'start-strong')
   await page.click('[data-provider="demo-idp"]')
   await typePassword(page, 'bob', demo().passwords.bob)
-  await setUpCodes(page)
+  const { recovery } = await setUpCodes(page)
+  assert.deepEqual((await downloaded(page)).split('\n').slice(1, -1), recovery)
   await page.goBack()
   await page.goto(page.url())
   await at(page, 'otp-codes')

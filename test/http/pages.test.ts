@@ -17,7 +17,10 @@ const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: strin
     buttons: ['continue', 'cancel', 'keep'],
     also: ['<code id="secret">JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP</code>', 'id="qr"'],
   },
-  'otp-codes': { buttons: ['continue'], also: ['<code>1000-2345-6789</code>'] },
+  'otp-codes': {
+    buttons: ['continue'],
+    also: ['<code>1000-2345-6789</code>', 'download="recovery-codes.txt"', '%0A1000-2345-6789%0A'],
+  },
   choose: { fields: ['email'], buttons: ['continue', 'cancel'], also: ['data-provider="acme"', 'data-provider="uni"'] },
   identify: { fields: ['email'], buttons: ['continue', 'cancel'] },
   consent: { buttons: ['allow', 'deny'], also: ['name="scope"'] },

@@ -140,6 +140,6 @@ test('a port that is taken is told', async (t) => {
   const world = await open(t, () => ({}))
   await assert.rejects(
     listen(() => undefined, { host: '127.0.0.1', port: world.port, log: silentLog }),
-    { code: 'EADDRINUSE' },
+    { code: 'EADDRINUSE', message: /^127\.0\.0\.1:\d+: another program listens there already; stop it, or set / },
   )
 })

@@ -130,7 +130,7 @@ const claimsOf = ({ tokens }: Login): Readonly<Record<string, unknown>> =>
 /** The person's name as far as ID token and userinfo tell; undefined when nobody is signed in. */
 export const signedIn = ({ login }: Session): string | undefined => {
   if (!login?.ok) return undefined
-  return nameOf(login) ?? 'somebody'
+  return nameOf(login) ?? 'Signed in'
 }
 
 /** An identifier is no name: until userinfo has told one there is none. */
