@@ -1,7 +1,7 @@
 /**
  * `make docs`: the pictures in docs/images, taken of a running demo in Debian's Chromium. Every page light and dark, on
- * a desktop and on a phone, as `page-theme-size.png`; the README's three by the page's name alone. Arguments name the
- * pages that are taken again; without any all are, and pictures of pages that are no more go.
+ * a desktop and on a phone, as `page-theme-size.png`. Arguments name the pages that are taken again; without any all are,
+ * and pictures of pages that are no more go.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,8 +18,6 @@ const sizes: Readonly<Record<string, BrowserContextOptions>> = {
   phone: { viewport: { width: 390, height: 780 }, deviceScaleFactor: 1.5, hasTouch: true, isMobile: true },
 }
 const themes = ['light', 'dark'] as const
-/** Shown by the README under their own names. */
-const inReadme: ReadonlySet<string> = new Set(['login', 'choose', 'consent'])
 /** So that the addresses on the pictures are those of `make run`. */
 const PORT = 3000
 
@@ -30,10 +28,9 @@ const shoot = async (browser: Browser, stop: Stop, size: string, demo: Demo): Pr
   for (const colorScheme of themes) {
     await page.emulateMedia({ colorScheme })
     const picture = withPalette(await page.screenshot({ animations: 'disabled', caret: 'hide' }))
-    const names = [`${stop.name}-${colorScheme}-${size}`]
-    if (inReadme.has(stop.name) && colorScheme === 'light' && size === 'desktop') names.push(stop.name)
-    for (const name of names) writeFileSync(join(folder, `${name}.png`), picture)
-    console.log(`docs/images/${names[0]}.png  ${Math.ceil(picture.length / 1000)} kB`)
+    const name = `${stop.name}-${colorScheme}-${size}.png`
+    writeFileSync(join(folder, name), picture)
+    console.log(`docs/images/${name}  ${Math.ceil(picture.length / 1000)} kB`)
   }
   await context.close()
 }
