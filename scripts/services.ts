@@ -74,7 +74,7 @@ const keycloak: Service = {
 
 /** Whole servers run on these too when ON_STORES says so. */
 const houses = ['engine', 'flows', 'attacks']
-const storeTiers = ['stores', 'nodes', ...(chosenPair === 'sqlite' ? [] : houses)]
+const storeTiers = ['stores', 'nodes', 'pairs', ...(chosenPair === 'sqlite' ? [] : houses)]
 
 const redis: Service = {
   name: 'redis',

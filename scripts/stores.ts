@@ -25,3 +25,21 @@ export const leftOut = (name: StoreName): string | undefined =>
 
 /** What whole servers run on. */
 export const chosenPair: PairName = oneOf('ON_STORES', pairNames, process.env.ON_STORES || 'sqlite')
+
+/** The files that start whole servers, on whatever stores they are told. */
+export const houses = ['test/engine/*.test.ts', 'test/flows/*.test.ts']
+
+/** What depends on the stores most: races, sessions and their end, accounts from outside, what is remembered. */
+const sensitive =
+  /\/(redemption|sessions|rows|tokens|openid-client|federated|newcomers|logout|consent|one-time-codes|recovery|rotation)\.test/
+
+/**
+ * Which of them `make test` runs once more: all on what is recommended for many nodes, those that depend on the stores most
+ * on the other pairs.
+ */
+export const jobsElsewhere = (files: readonly string[]): { file: string; pair: PairName }[] => [
+  ...files.map((file) => ({ file, pair: 'redis+mongo' as const })),
+  ...(['mongo', 'redis+sqlite'] as const).flatMap((pair) =>
+    files.filter((file) => sensitive.test(file)).map((file) => ({ file, pair })),
+  ),
+]

@@ -8,7 +8,7 @@ import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Service, services } from './services.ts'
-import { chosenPair } from './stores.ts'
+import { chosenPair, houses, jobsElsewhere, type PairName } from './stores.ts'
 import { root } from './tree.ts'
 
 interface Tier {
@@ -33,6 +33,8 @@ const tiers: Readonly<Record<string, Tier>> = {
   attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
   // Servers in several processes, on every kind of stores; what they do when these fail.
   nodes: { folders: ['nodes'], parallel: 1, limitMs: 600_000 },
+  // Files of the tiers above on other stores than SQLite (scripts/stores.ts).
+  pairs: { folders: [], parallel: 2, limitMs: 180_000 },
   // The image, the compose file and the chart of deploy/.
   deploy: { folders: ['deploy'], parallel: 1, limitMs: 240_000 },
   peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },
@@ -46,6 +48,9 @@ interface Result {
 }
 
 const inCi = Boolean(process.env.CI)
+/** Long runs that somebody asked for by number; nobody waits for them without knowing. */
+const isLong = ['RACES', 'LOGINS', 'KILLS', 'ROUNDS'].some((name) => process.env[`GATEHOUSE_TEST_${name}`])
+const LONG_MS = 2 * 3_600_000
 /** Most of a test file's time is loading the server. */
 const compileCache = process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules/.cache/gatehouse')
 const total = { passed: 0, failed: 0, skipped: 0 }
@@ -79,10 +84,18 @@ const readCounts = (path: string, ended: boolean): Result => {
   }
 }
 
-const runFile = (file: string, limitMs: number): Promise<void> =>
+/** A test file, on these stores if it is about whole servers and not on the run's. */
+interface Job {
+  readonly file: string
+  readonly pair?: PairName
+}
+
+const runFile = ({ file, pair }: Job, given: number): Promise<void> =>
   new Promise((resolve) => {
+    const limitMs = isLong ? LONG_MS : given
     const startedAt = Date.now()
-    const countsFile = join(scratch, `${file.replaceAll('/', '-')}.json`)
+    const title = pair ? `${file} on ${pair}` : file
+    const countsFile = join(scratch, `${title.replaceAll(/[/ ]/g, '-')}.json`)
     const reporters = ['spec', join(root, 'scripts/counts.ts')]
     const destinations = ['stdout', countsFile]
     const child = spawn(
@@ -97,7 +110,7 @@ const runFile = (file: string, limitMs: number): Promise<void> =>
         cwd: root,
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, ...variables, NODE_COMPILE_CACHE: compileCache },
+        env: { ...process.env, ...variables, ...(pair && { ON_STORES: pair }), NODE_COMPILE_CACHE: compileCache },
       },
     )
     let output = ''
@@ -124,11 +137,11 @@ const runFile = (file: string, limitMs: number): Promise<void> =>
       total.passed += result.passed
       total.failed += result.failed
       total.skipped += result.skipped
-      if (hung) output += `\n${file} did not end within ${limitMs / 1000} s and was killed.\n`
+      if (hung) output += `\n${title} did not end within ${limitMs / 1000} s and was killed.\n`
       const good = result.failed === 0
       const seconds = ((Date.now() - startedAt) / 1000).toFixed(1)
       const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : ''
-      console.log(`${good ? 'ok  ' : 'FAIL'} ${file}  ${result.passed} passed${skipped}  ${seconds} s`)
+      console.log(`${good ? 'ok  ' : 'FAIL'} ${title}  ${result.passed} passed${skipped}  ${seconds} s`)
       if (!good) console.log(output)
       resolve()
     })
@@ -156,12 +169,25 @@ const openService = async (service: Service): Promise<void> => {
   console.log(`ok   service ${said ?? service.name}  ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
 }
 
-const runTier = async (name: string, tier: Tier, files: readonly string[]): Promise<void> => {
+/** Which service a pair of stores lacks, if any. */
+const lackOf = (pair: PairName): string | undefined => {
+  if (pair.includes('redis') && !variables.GATEHOUSE_TEST_REDIS) return 'Redis'
+  return pair.includes('mongo') && !variables.GATEHOUSE_TEST_MONGO ? 'MongoDB' : undefined
+}
+
+const runTier = async (name: string, tier: Tier, jobs: readonly Job[]): Promise<void> => {
   console.log(`\n# ${name}`)
   for (const service of services) if (service.tiers.includes(name)) await openService(service)
-  const queue = [...files]
+  const queue = [...jobs]
   const worker = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file, tier.limitMs)
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+      const lack = job.pair && lackOf(job.pair)
+      if (!lack) await runFile(job, tier.limitMs)
+      else {
+        total.skipped += 1
+        console.log(`skip ${job.file} on ${job.pair}: ${lack} is not here`)
+      }
+    }
   }
   await Promise.all(Array.from({ length: tier.parallel }, worker))
   for (const service of opened.splice(0)) await service.close()
@@ -184,14 +210,24 @@ const files = globSync('test/**/*.test.ts', { cwd: root })
   .filter((file) => !file.startsWith('test/.cache/') && isWanted(file))
   .sort()
 
+/** Where a run is about other stores anyway, its houses need no second round. */
+const elsewhere: readonly Job[] =
+  chosenPair === 'sqlite' && (wanted.length === 0 || wanted.includes('pairs'))
+    ? jobsElsewhere(
+        globSync(houses, { cwd: root })
+          .map((file) => file.replaceAll('\\', '/'))
+          .sort(),
+      )
+    : []
+
 for (const [name, tier] of Object.entries(tiers)) {
-  const ofTier = files.filter((file) => tierOf(file) === name)
-  if (ofTier.length > 0) await runTier(name, tier, ofTier)
+  const jobs = name === 'pairs' ? elsewhere : files.filter((file) => tierOf(file) === name).map((file) => ({ file }))
+  if (jobs.length > 0) await runTier(name, tier, jobs)
 }
 rmSync(scratch, { recursive: true, force: true })
-if (files.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
+if (files.length + elsewhere.length === 0) console.log(`No test file matches ${wanted.join(' ')}.`)
 if (chosenPair !== 'sqlite') console.log(`\nWhole servers ran on ${chosenPair} (ON_STORES).`)
 if (used.size > 0) console.log(`\nServices: ${[...used.values()].join('; ')}`)
 for (const note of notes) console.log(`- ${note}`)
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
-process.exitCode = total.failed > 0 || files.length === 0 ? 1 : 0
+process.exitCode = total.failed > 0 || files.length + elsewhere.length === 0 ? 1 : 0

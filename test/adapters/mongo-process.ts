@@ -9,6 +9,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import { silentLog } from '#kernel/log.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
+import { marked } from '#test/contracts/single-use.ts'
 
 const [task, url = '', count = '0'] = process.argv.slice(2)
 const world = { clock: systemClock, log: silentLog, waitMs: 60_000 }
@@ -83,7 +84,9 @@ const tasks: Record<string, () => Promise<void>> = {
 
   async mark() {
     const store = await openMongoArtifacts(url, world)
-    await races((i) => store.putOnce('Replay', sha256(`proof ${i}`), systemClock.now() + 3_600_000))
+    await races((i) =>
+      store.putOnce(marked[i % marked.length] ?? '', sha256(`proof ${i}`), systemClock.now() + 3_600_000),
+    )
     await store.close()
   },
 

@@ -8,6 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import { describe, type TestContext, test } from 'node:test'
 import { openMongoArtifacts, openMongoDirectory } from '#adapters/mongo/index.ts'
 import { sha256 } from '#kernel/random.ts'
+import { redeemed } from '#test/contracts/single-use.ts'
 import { NX } from '../../scripts/mongo/nx.ts'
 import { message, newDatabase, servers, start, world } from './mongo-world.ts'
 
@@ -16,18 +17,6 @@ const ASKED = Number(process.env.GATEHOUSE_TEST_RACES ?? 0)
 const CONTENDERS = 10
 /** Races whose rows stand at a time: the stand-ins look through all of them. */
 const BATCH = 100
-
-/** What the engine and the rooms redeem. */
-const models = [
-  'AuthorizationCode',
-  'RefreshToken',
-  'DeviceCode',
-  'BackchannelAuthenticationRequest',
-  'PushedAuthorizationRequest',
-  'Trip',
-  'Arrival',
-  'Newcomer',
-]
 
 interface Prepared {
   /** What the races from..to need; `clear` takes it away. */
@@ -81,7 +70,7 @@ for (const server of servers) {
       t.after(() => own.close())
       const rowsOf = (from: number, to: number) =>
         numbers(from, to).map((i) => {
-          const model = models[i % models.length] ?? ''
+          const model = redeemed[i % redeemed.length] ?? ''
           return { model, key: sha256(`${model} ${i}`) }
         })
       const given = {
@@ -90,8 +79,8 @@ for (const server of servers) {
         clear: (from: number, to: number) =>
           Promise.all(rowsOf(from, to).map(({ model, key }) => own.drop(model, key))),
       }
-      const total = ASKED ? ASKED * models.length : many
-      await race(t, total, given, 'redeem', url, String(CONTENDERS), ...models)
+      const total = ASKED ? ASKED * redeemed.length : many
+      await race(t, total, given, 'redeem', url, String(CONTENDERS), ...redeemed)
     })
 
     test('replay markers', async (t) => {

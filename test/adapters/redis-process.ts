@@ -9,6 +9,7 @@ import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
+import { contend } from './contention.ts'
 
 const [task, url = ''] = process.argv.slice(2)
 const body = Buffer.from('body')
@@ -27,32 +28,23 @@ const lanes = (count: number, more: (next: number) => boolean, work: (index: num
 
 const store = await openRedisArtifacts(url, { clock: systemClock, log: silentLog })
 
-/**
- * Answers each block that comes with the numbers won in it, ten contenders for each; the second process from the block's
- * end, so that both win some. An empty block is the last.
- */
-const contend = async (work: (kind: string, i: number) => Promise<boolean>) => {
+/** Until the last block (contention.ts). */
+const contest = async (work: (kind: string, i: number) => Promise<boolean>) => {
   tell('ready')
   const upwards = (await go()) === '0'
   tell('here')
-  for (;;) {
-    const { kind, numbers } = (await once(process, 'message'))[0] as { kind: string; numbers: number[] }
-    if (numbers.length === 0) return
-    const order = (upwards ? numbers : numbers.toReversed()).flatMap((i) => Array.from({ length: 10 }, () => i))
-    const won = await Promise.all(order.map((i) => work(kind, i)))
-    tell(order.filter((_, nth) => won[nth]))
-  }
+  await contend(upwards, work)
 }
 
 const tasks: Record<string, () => Promise<void>> = {
   /** Contends for rows `0`, `1` … of the models that it is told. */
   async redeem() {
-    await contend(async (model, i) => (await store.redeem(model, sha256(`${i}`), randomToken(), 1)) === 'won')
+    await contest(async (model, i) => (await store.redeem(model, sha256(`${i}`), randomToken(), 1)) === 'won')
   },
 
   /** Contends for being the first to mark. */
   async mark() {
-    await contend((model, i) => store.putOnce(model, sha256(`${i}`), systemClock.now() + 60_000))
+    await contest((model, i) => store.putOnce(model, sha256(`${i}`), systemClock.now() + 60_000))
   },
 
   /**

@@ -1,6 +1,5 @@
 /** Races between two processes, for each way of running Redis. */
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -10,9 +9,8 @@ import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
 import { marked, redeemed } from '#test/contracts/single-use.ts'
 import type { RedisService } from '../../scripts/redis.ts'
+import { assertWonOnce, endContest, numbers } from './contention.ts'
 import { begin, body, emptyAt, message, pair, together } from './redis-world.ts'
-
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 const turns = async (count: number) => {
   for (let i = 0; i < count; i++) await turn()
@@ -24,35 +22,13 @@ const open = async (t: TestContext, url: string) => {
   return own
 }
 
-/** Numbers that two processes contend for at once. */
-const BLOCK = 25
-
-/** Ten contenders of each process for each of 1,000 numbers: each is won once, and both processes win some. */
-const assertWonOnce = async (children: readonly ChildProcess[], kind: string): Promise<void> => {
-  const won: number[][] = children.map(() => [])
-  for (let from = 0; from < 1000; from += BLOCK) {
-    const answers = Promise.all(children.map(message))
-    const block = numbers(BLOCK).map((i) => from + i)
-    for (const child of children) child.send({ kind, numbers: block })
-    for (const [nth, answer] of (await answers).entries()) won[nth]?.push(...(answer as number[]))
-  }
-  assert.ok(won.every(({ length }) => length > 0))
-  assert.deepEqual(
-    won.flat().sort((a, b) => a - b),
-    numbers(1000),
-    kind,
-  )
-}
-
 /** Two processes that contend as long as the test lasts. */
 const contenders = async (t: TestContext, task: 'redeem' | 'mark', url: string) => {
   const children = await pair(t, task, url)
   const here = Promise.all(children.map(message))
   begin(children)
   await here
-  t.after(() => {
-    for (const child of children) if (child.connected) child.send({ kind: '', numbers: [] })
-  })
+  t.after(() => endContest(children))
   return children
 }
 
@@ -64,13 +40,13 @@ export const redisRaces = (service: () => Promise<RedisService>): void => {
     const children = await contenders(t, 'redeem', url)
     for (const model of redeemed) {
       await Promise.all(numbers(1000).map((i) => own.put(model, { key: sha256(`${i}`), body })))
-      await assertWonOnce(children, model)
+      await assertWonOnce(children, model, message)
     }
   })
 
   test('twenty contenders of two processes for each of 1,000 proofs of every kind: exactly 1,000 are first', async (t) => {
     const children = await contenders(t, 'mark', emptyAt(await service()))
-    for (const model of marked) await assertWonOnce(children, model)
+    for (const model of marked) await assertWonOnce(children, model, message)
   })
 
   test('a row that several put under its grants while these are dropped does not outlive them', async (t) => {

@@ -10,6 +10,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import { silentLog } from '#kernel/log.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
+import { contend } from './contention.ts'
 
 const [task, path = ''] = process.argv.slice(2)
 const world = { clock: systemClock, log: silentLog }
@@ -38,19 +39,24 @@ const tasks: Record<string, () => Promise<void>> = {
     await once(process, 'disconnect')
   },
 
-  /** Tries to redeem `code 0` … `code 1999`, the second process from the end; answers the numbers it won. */
+  /** Contends for rows `0`, `1` … of the models that it is told (contention.ts). */
   async redeem() {
     const store = await openSqliteArtifacts(path, world)
-    const nonce = randomToken()
-    const won: number[] = []
     tell('ready')
     const upwards = (await go()) === '0'
-    await lanes(8, 2000, async (nth) => {
-      const i = upwards ? nth : 1999 - nth
-      if ((await store.redeem('AuthorizationCode', sha256(`code ${i}`), nonce, systemClock.now())) === 'won')
-        won.push(i)
-    })
-    tell(won)
+    tell('here')
+    const redeem = (model: string, i: number) => store.redeem(model, sha256(`${i}`), randomToken(), systemClock.now())
+    await contend(upwards, async (model, i) => (await redeem(model, i)) === 'won')
+    await store.close()
+  },
+
+  /** Contends for being the first to mark. */
+  async mark() {
+    const store = await openSqliteArtifacts(path, world)
+    tell('ready')
+    const upwards = (await go()) === '0'
+    tell('here')
+    await contend(upwards, (model, i) => store.putOnce(model, sha256(`${i}`), systemClock.now() + 600_000))
     await store.close()
   },
 

@@ -2,27 +2,36 @@
 import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { sha256 } from '#kernel/random.ts'
+import { marked, redeemed } from '#test/contracts/single-use.ts'
+import { assertWonOnce, endContest, numbers } from './contention.ts'
 import { body, goAll, message, newPath, rowCount, start, store, together, world } from './sqlite-world.ts'
 
 describe('sqlite: several processes', () => {
-  test('two processes race for 2,000 codes: each has exactly one winner', async (t) => {
+  /** Two processes that contend until the test ends. */
+  const contenders = async (t: TestContext, task: 'redeem' | 'mark', path: string) => {
+    const children = [0, 1].map(() => start(t, task, path))
+    await Promise.all(children.map(message))
+    await goAll(children, String)
+    t.after(() => endContest(children))
+    return children
+  }
+
+  test('twenty contenders of two processes for each of 1,000 of every single-use kind: exactly 1,000 winners', async (t) => {
     const path = newPath()
     const own = await store(t, path)
-    await Promise.all(
-      Array.from({ length: 2000 }, (_, i) => own.put('AuthorizationCode', { key: sha256(`code ${i}`), body })),
-    )
-    const won = (await together(t, 'redeem', path, 2)) as number[][]
-    assert.ok(
-      won.every(({ length }) => length > 0),
-      'both took part',
-    )
-    assert.deepEqual(
-      won.flat().sort((a, b) => a - b),
-      Array.from({ length: 2000 }, (_, i) => i),
-    )
+    const children = await contenders(t, 'redeem', path)
+    for (const model of redeemed) {
+      await Promise.all(numbers(1000).map((i) => own.put(model, { key: sha256(`${i}`), body })))
+      await assertWonOnce(children, model, message)
+    }
+  })
+
+  test('twenty contenders of two processes for each of 1,000 proofs of every kind: exactly 1,000 are first', async (t) => {
+    const children = await contenders(t, 'mark', newPath())
+    for (const model of marked) await assertWonOnce(children, model, message)
   })
 
   test('two processes race for 100 first logins: one account each', async (t) => {

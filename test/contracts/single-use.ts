@@ -1,7 +1,7 @@
 /** What may be used once, by the models under which it lies in an artifact store: every store is raced for each. */
 import type { Model } from '#kernel/ports.ts'
 
-/** Redeemed: codes, refresh tokens, pushed requests; the states and handles of a login under way; passport tokens. */
+/** Redeemed: codes, refresh tokens, pushed requests; the states and handles of a login under way and of a logout; who ends a session. */
 export const redeemed: readonly Model[] = [
   'AuthorizationCode',
   'RefreshToken',
@@ -11,7 +11,9 @@ export const redeemed: readonly Model[] = [
   'Arrival',
   'Newcomer',
   'Refusal',
+  'UpstreamLogout',
+  'Session',
 ]
 
-/** Marked on first sight: client assertions and DPoP proofs, one-time proofs of other kinds. */
-export const marked: readonly Model[] = ['ReplayDetection', 'Proof']
+/** Marked on first sight: client assertions and DPoP proofs, providers' logout tokens. */
+export const marked: readonly Model[] = ['ReplayDetection', 'UpstreamLogoutToken']

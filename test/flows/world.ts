@@ -89,6 +89,10 @@ export const startGatehouse = async (
   const running = await start(loaded, {
     ...(given.clock && { clock: given.clock }),
     log: createLog('debug', (line) => lines.push(JSON.parse(line) as Record<string, unknown>)),
+  }).catch(async (error: unknown) => {
+    // What is left open would keep the test's process alive.
+    await place.close()
+    throw error
   })
   let closed = false
   const close = async () => {
