@@ -12,7 +12,7 @@ import type { StoreName } from './stores.ts'
 
 export const WORKERS = 8
 /** A hash leaves time for few operations, and code that ran only a few times is not compiled yet. */
-const HASHED_WARM_UP = 4
+const HASHED_WARM_UP = 10
 /** ms; work that a server puts off until after its answer is still counted. */
 const SETTLE = 150
 

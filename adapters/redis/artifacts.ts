@@ -199,7 +199,20 @@ export class RedisArtifacts implements ArtifactStore {
     return this.#link.close()
   }
 
-  async #put(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
+  #put(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
+    const isFoundOtherwise = write.entries.length > 0 || write.pointers.length > 0
+    return isFoundOtherwise ? this.#putIndexed(until, write, ifRevision) : this.#putPlain(until, write, ifRevision)
+  }
+
+  /** A row that is found by nothing but its key. */
+  async #putPlain(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
+    const { code, former } = await this.#write(until, write, ifRevision, false)
+    if (code !== STORED) return code === STALE ? 'stale' : 'revoked'
+    if (former) this.#indexes.release([{ place: write.place, former }], write)
+    return 'stored'
+  }
+
+  async #putIndexed(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
     const careful = write.grant !== '' && ifRevision === 0
     if (careful && !(await this.#indexes.enlist(until, write))) return 'revoked'
     const [entered, held, first] = await Promise.all([

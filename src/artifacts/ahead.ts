@@ -111,7 +111,10 @@ export const createAhead = (store: ArtifactStore): Ahead => {
       ready: () => store.ready(),
       close: () => store.close(),
     },
-    expect: (place, reads) => memory.set(place(), reads()),
+    expect(place, reads) {
+      const following = reads()
+      if (following.length > 0) memory.set(place(), following)
+    },
     begin: (place) => ask(memory.get(place())),
     ask: (reads) => ask(reads()),
   }

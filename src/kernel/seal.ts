@@ -3,9 +3,9 @@
  * Format of a sealed value: version(1) | data key id(4) | nonce(12) | ciphertext | tag(16).
  * The additional data names the place (kind and key), so that rows cannot be swapped.
  */
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { Fault } from './faults.ts'
-import { hmac } from './random.ts'
+import { hmac, randomBytes } from './random.ts'
 
 const VERSION = 1
 const NONCE = 12
