@@ -9,6 +9,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { epochSeconds } from '#kernel/clock.ts'
 import type { Mapping } from '#kernel/records/provider.ts'
 import { claimsOf } from './claims.ts'
+import type { SecretGuard } from './client-secrets.ts'
 import { asymmetric, encryption, extraMembers, responseTypes } from './clients.ts'
 import { createFeatures, type FeatureParts, type Pages } from './features.ts'
 import { checkFrontchannel } from './logout.ts'
@@ -117,9 +118,10 @@ const clientBasedCORS: Configuration['clientBasedCORS'] = (ctx, origin, client) 
 /** Longest life that a client assertion may ask for, seconds: its replay marker is kept as long. */
 const LONGEST_ASSERTION = 86_400
 
-const shortAssertions =
-  (clock: Clock): Configuration['assertJwtClientAuthClaimsAndHeader'] =>
-  (_ctx, claims) => {
+const checkAssertion =
+  ({ clock, guard }: Pick<Ingredients, 'clock' | 'guard'>): Configuration['assertJwtClientAuthClaimsAndHeader'] =>
+  async (ctx, claims, header, client) => {
+    await guard.assertion(ctx, client, header.alg)
     if (Number(claims.exp) > epochSeconds(clock) + LONGEST_ASSERTION)
       throw new errors.InvalidClientAuth('exp of the client assertion is too far ahead')
   }
@@ -156,6 +158,7 @@ export interface Ingredients {
   readonly subjects: Subjects
   readonly pages: Pages
   readonly nonceSecret: Buffer
+  readonly guard: SecretGuard
   readonly isAlive: FeatureParts['isAlive']
   readonly hooks: FeatureParts['hooks']
   readonly registrationPolicy: FeatureParts['registrationPolicy']
@@ -185,7 +188,7 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     adapter: given.adapter,
     acrValues: [...given.acrs],
     allowOmittingSingleRegisteredRedirectUri: false,
-    assertJwtClientAuthClaimsAndHeader: shortAssertions(clock),
+    assertJwtClientAuthClaimsAndHeader: checkAssertion(given),
     claims: claimsOf(given.mappings, given.scopes),
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
     clientBasedCORS,

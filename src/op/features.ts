@@ -1,6 +1,7 @@
 /** Which of oidc-provider's features are on, and with what (ENGINE 8). Every callback is given: a default would write notices. */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
+import type { SecretGuard } from './client-secrets.ts'
 import { POLICY } from './clients.ts'
 import type { HookSeams } from './hooks.ts'
 import type { createRegistrationPolicy } from './registration.ts'
@@ -32,6 +33,7 @@ export interface FeatureParts {
   readonly clock: Clock
   /** 32 bytes. */
   readonly nonceSecret: Buffer
+  readonly guard: Pick<SecretGuard, 'requestObject'>
   /** Whether an account exists and is not disabled. */
   readonly isAlive: (accountId: string) => Promise<boolean>
   readonly hooks: HookSeams
@@ -97,7 +99,11 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
       enabled: features.par || hardened,
       requirePushedAuthorizationRequests: hardened,
     },
-    requestObjects: { enabled: features.jar },
+    requestObjects: {
+      enabled: features.jar,
+      // In place of what the engine demands of FAPI and CIBA requests, which there are none of.
+      assertJwtClaimsAndHeader: (ctx, _claims, header, client) => given.guard.requestObject(ctx, client, header.alg),
+    },
     jwtResponseModes: { enabled: features.jarm },
     encryption: { enabled: features.encryption },
     // RFC 9449 8: offered to all, demanded where proofs made in advance must be worth nothing.

@@ -131,6 +131,7 @@ export const createOp = async (options: OpOptions): Promise<Op> => {
       logout: createLogout(settings, options.presentation.view, options.leave),
       openRegistration: secrets.openRegistration,
       initialAccess,
+      guard: guardSecrets,
     }),
     reload,
     async close() {

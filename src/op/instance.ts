@@ -10,6 +10,7 @@ import { createAccessTokenJwts } from './access-tokens.ts'
 import { type AcrTable, createAcrTable } from './acr.ts'
 import { buildConfiguration, cookiesFor } from './build.ts'
 import { createFindAccount } from './claims.ts'
+import type { SecretGuard } from './client-secrets.ts'
 import { createVocabulary, POLICY } from './clients.ts'
 import { keepCompiled } from './compiled-clients.ts'
 import { createDocuments, type Documents } from './documents.ts'
@@ -89,7 +90,7 @@ export interface InstanceParts {
   readonly pages: Pages
   readonly watch: SessionManagement
   /** Limits guesses at client secrets. */
-  readonly guardSecrets: (engine: Engine) => void
+  readonly guardSecrets: SecretGuard
 }
 
 /** What the records add to the settings. */
@@ -247,6 +248,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
     ),
     subjects,
     pages,
+    guard: parts.guardSecrets,
     nonceSecret: secrets.nonces,
     fetch: options.fetch,
   })
@@ -258,7 +260,7 @@ export const createInstance = async (parts: InstanceParts): Promise<Instance> =>
   keepCompiled(engine, adapters.factory('Client').find)
   listen(engine, options)
   patchClients(engine, settings, options.notify ?? (async () => undefined))
-  parts.guardSecrets(engine)
+  parts.guardSecrets.install(engine)
   return {
     engine,
     documents: await createDocuments(engine, metadata(settings)),

@@ -3,6 +3,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { Ctx, Middleware, Next } from '#http/context.ts'
 import { cookiesFor } from './build.ts'
+import type { SecretGuard } from './client-secrets.ts'
 import { withoutOurs } from './clients.ts'
 import { serveDocument } from './documents.ts'
 import type { InitialAccess } from './initial-access.ts'
@@ -37,6 +38,7 @@ export const createServe = (given: {
   /** What counts as initial access token of a request that brings none. */
   readonly openRegistration: string
   readonly initialAccess: Pick<InitialAccess, 'giveBack'>
+  readonly guard: Pick<SecretGuard, 'settle'>
 }): Middleware => {
   const {
     settings,
@@ -49,6 +51,7 @@ export const createServe = (given: {
     posted,
     requestUris,
     endSession,
+    guard,
   } = given
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
@@ -58,6 +61,7 @@ export const createServe = (given: {
   const settle = async (ctx: Ctx): Promise<void> => {
     if (endsSession(ctx.path)) endSession(ctx as unknown as KoaContextWithOIDC)
     if (usesCookies(ctx.path)) syncState(ctx)
+    await guard.settle(ctx)
     if (ctx.path === '/token') await grace.settle(ctx as unknown as KoaContextWithOIDC)
     if (ctx.path.startsWith('/register') && ctx.status < 300) ctx.body = withoutOurs(ctx.body)
     const { token } = (ctx.status >= 400 && entered.get(ctx)) || {}
