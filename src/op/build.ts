@@ -2,7 +2,7 @@
  * oidc-provider's configuration, made of our settings and records. One function per topic; nothing is contacted here,
  * so that a new instance costs milliseconds and can replace the running one (DESIGN 3.2).
  */
-import Provider, { type Configuration, errors, type JWK } from 'oidc-provider'
+import Provider, { type Client, type Configuration, errors, type JWK } from 'oidc-provider'
 import { bitsOfRandomness } from '#artifacts/ids.ts'
 import type { SigningKey } from '#directory/records.ts'
 import type { Clock } from '#kernel/clock.ts'
@@ -71,9 +71,18 @@ const sessionLife = (settings: OpSettings, clock: Clock, since: number | undefin
   return Math.max(1, Math.min(sessionIdle, left))
 }
 
+/** What manages a client ends with it; at the registration that has just begun. In seconds. */
+const registrationTokenLife =
+  (clock: Clock, lifetime: number) =>
+  (_ctx: unknown, _token: unknown, client?: Client): number =>
+    typeof client?.expires_at === 'number' ? Math.max(1, client.expires_at - epochSeconds(clock)) : lifetime
+
 const ttl = (settings: OpSettings, clock: Clock): Configuration['ttl'] => {
-  const { lifetimes } = settings
+  const { lifetimes, registration } = settings
   return {
+    ...(registration.clientLifetime !== null && {
+      RegistrationAccessToken: registrationTokenLife(clock, registration.clientLifetime),
+    }),
     AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetimes.accessToken,
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetimes.accessToken,
     AuthorizationCode: lifetimes.authorizationCode,

@@ -313,6 +313,22 @@ describe('the life of a client', () => {
     await house.close()
   })
 
+  test('the token that manages it is not kept longer than the client', async () => {
+    const op = await startGatehouse({ registration: { clientLifetime: 'PT1H' } })
+    const { body } = await register(op)
+    const { registration_client_uri: uri, registration_access_token: token, client_id } = body
+    const change = { client_id, redirect_uris: ['https://rp.example/2'] }
+    assert.equal((await send(String(uri), 'PUT', change, token)).status, 200)
+    const end = Number((await stored(op, client_id))?.expires_at) * 1000
+    const house = await op.house()
+    const ends: (number | undefined)[] = []
+    for await (const { model, row } of house.store.scan())
+      if (model === 'RegistrationAccessToken') ends.push(row.expiresAt)
+    await house.close()
+    assert.equal(ends.length, 1)
+    for (const at of ends) assert.ok(at !== undefined && at < end + 60_000, `kept until ${at}`)
+  })
+
   test('an update prolongs no life', async () => {
     const op = await startGatehouse({ registration: { clientLifetime: 'PT1H' } })
     const { body } = await register(op)
