@@ -55,7 +55,8 @@ const keysOf = (
   jwksUri === undefined
     ? createLocalJWKSet((jwks ?? { keys: [] }) as JSONWebKeySet)
     : createRemoteJWKSet(new URL(jwksUri), {
-        [customFetch]: (url, options) => fetch(url, { ...options, cache: 'default' } as RequestInit),
+        // Anew, whatever may be kept: jose asks only when its own copy is old, or lacks the key of a rotation.
+        [customFetch]: (url, options) => fetch(url, { ...options, cache: 'reload' } as RequestInit),
       })
 
 const issuerOf = (statement: string): string | undefined => {
