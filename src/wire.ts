@@ -47,6 +47,8 @@ export interface World extends HouseWorld {
 export interface Running {
   readonly issuer: string
   readonly listeners: readonly string[]
+  /** Every page and form, as `GET /interaction/:uid`; the engine's addresses are those of http/endpoints.ts. */
+  readonly routes: readonly string[]
   /** For the demo, which talks to its own parts the way everything here does. */
   readonly fetch: typeof fetch
   /** Stops accepting, finishes what is in flight, closes the stores. */
@@ -168,6 +170,7 @@ export const start = (loaded: Loaded, world: World): Promise<Running> =>
       () => readiness(settings.stores, house),
       () => listener?.draining() ?? false,
     )
+    const all = [homeRoute(issuer, presentation.view, world.demo), ...health, ...routes]
     const app = createApp({
       issuer,
       trustProxy: settings.trustProxy,
@@ -175,7 +178,7 @@ export const start = (loaded: Loaded, world: World): Promise<Running> =>
       clock,
       log,
       presentation,
-      routes: [homeRoute(issuer, presentation.view, world.demo), ...health, ...routes],
+      routes: all,
       before: [entrance.byPath],
       providerHosts: { hosts: await watchProviderHosts(house.records), answer: entrance.byHost },
       engine: op.middleware,
@@ -184,5 +187,11 @@ export const start = (loaded: Loaded, world: World): Promise<Running> =>
     listener = await listen(app.callback(), { ...settings.listen, tls: tlsOf(settings), log })
     parts.add(() => listener?.close())
     parts.add(resealInBackground({ port: house.directory, keyring: house.keyring }, log))
-    return { issuer, listeners: [listener.url], fetch: site.fetch, close: parts.close }
+    return {
+      issuer,
+      listeners: [listener.url],
+      routes: all.map(({ method, path }) => `${method.toUpperCase()} ${path}`),
+      fetch: site.fetch,
+      close: parts.close,
+    }
   })

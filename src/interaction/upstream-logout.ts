@@ -98,13 +98,19 @@ const end = async (
   return count
 }
 
+/** Five parts where it is encrypted (RFC 7515 3.1, RFC 7516 3.1). */
+const JWT = /^[\w-]+(?:\.[\w-]*){2}(?:(?:\.[\w-]*){2})?$/
+
 const backchannel = async (given: UpstreamLogoutOptions, ctx: Ctx, fields: Fields): Promise<void> => {
   const { federation, upstreams, box, log } = given
   const provider = await providerFor(given, ctx.params.idp ?? '', 'backchannel')
   try {
+    const sent = fields.get('logout_token') ?? ''
+    // Whatever anybody sends here makes nobody ask the provider for its metadata.
+    if (!JWT.test(sent)) throw new Fault('upstream.invalid', { leg: 'logout token', reason: 'it is no JWT' })
     const connector = await federation.connector(provider.id)
     if (!connector.loggedOut) throw new Fault('request.not-found', { provider: provider.id })
-    const { uid, sid, token } = await connector.loggedOut(fields.get('logout_token') ?? '')
+    const { uid, sid, token } = await connector.loggedOut(sent)
     const name = JSON.stringify([provider.id, token])
     if (await box.get(TOKEN, name))
       throw new Fault('upstream.replayed', { provider: provider.id, reason: 'logout token used before' })

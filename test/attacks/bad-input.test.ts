@@ -1,9 +1,9 @@
 /** Every address × everything that can be wrong with one field, with the body, or with the request around it. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { client, type Gatehouse, startGatehouse } from '#test/flows/world.ts'
+import { type Gatehouse, startGatehouse } from '#test/flows/world.ts'
 import { asker, judge } from './raw.ts'
-import { askedOf, comeAlive, goodText, type Target, targetsOf } from './routes.ts'
+import { askedOf, comeAlive, everything, goodText, type Target, targetsOf } from './routes.ts'
 import { type Case, wrongBodies, wrongFields, wrongHeaders, wrongMembers, wrongMethods } from './spoiled.ts'
 
 /** Requests under way at once: many share one commit of the store, few enough that nobody waits long. */
@@ -13,17 +13,7 @@ describe('bad input', () => {
   let op: Gatehouse
   let targets: Target[]
   before(async () => {
-    op = await startGatehouse({
-      clients: [client()],
-      identityProviders: [
-        {
-          id: 'acme',
-          protocol: 'oidc',
-          emailDomains: ['acme.example'],
-          oidc: { issuer: 'https://acme.invalid', client_id: 'gatehouse', client_secret: 'of-the-provider' },
-        },
-      ],
-    })
+    op = await startGatehouse(everything)
     targets = targetsOf(await comeAlive(op))
   })
 
@@ -75,6 +65,9 @@ describe('bad input', () => {
       'POST /interaction/:uid/basic': 401,
       'GET /session/end': 400,
       'GET /no/such/page': 404,
+      'GET /sector/family': 200,
+      'GET /sector/nobody-knows': 404,
+      'GET /interaction/:uid/otp/setup': 200,
       'GET /federation/nobody/callback': 400,
     }
     const statuses: Record<string, number> = {}

@@ -3,11 +3,13 @@
  * fail, and how to run just these again.
  */
 import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
 import fc from 'fast-check'
-import { client, type Gatehouse, startGatehouse } from '#test/flows/world.ts'
+import { endpoints } from '#http/endpoints.ts'
+import { type Gatehouse, startGatehouse } from '#test/flows/world.ts'
 import { judgeError } from './oauth-errors.ts'
 import { type Asked, asker, type Header, HTML, judge } from './raw.ts'
-import { askedOf, comeAlive, type Target, targetsOf } from './routes.ts'
+import { askedOf, comeAlive, everything, fits, patternsOf, type Target, targetsOf } from './routes.ts'
 
 const RUNS = 1000
 /** For one address, finding the smallest failing requests included. */
@@ -108,8 +110,17 @@ const pairsFor = (names: readonly string[]) =>
     { maxLength: 12 },
   )
 
+/** Now and then another segment where the pattern leaves one open. */
+const pathOf = (pattern: string, { path }: Target): fc.Arbitrary<string> => {
+  const open = pattern.split('/').findIndex((part) => part.startsWith(':'))
+  if (open < 0) return fc.constant(path)
+  const segment = value.map((text) => encodeURIComponent(text.toWellFormed())).filter((text) => !/^\.{0,2}$/.test(text))
+  const changed = segment.map((text) => path.split('/').with(open, text).join('/'))
+  return fc.oneof({ weight: 4, arbitrary: fc.constant(path) }, { weight: 1, arbitrary: changed })
+}
+
 /** Some of what the target knows as it should be, the rest generated. */
-const requestTo = (target: Target): fc.Arbitrary<Asked> => {
+const requestTo = (pattern: string, target: Target): fc.Arbitrary<Asked> => {
   const names = Object.keys(target.fields)
   const text = target.json
     ? fc.oneof(
@@ -125,8 +136,9 @@ const requestTo = (target: Target): fc.Arbitrary<Asked> => {
             .map(([name, given]) => `${name}=${given}`)
             .join('&'),
         )
-  return fc.tuple(text, fc.array(header, { maxLength: 2 })).map(([body, headers]) => {
-    const asked = askedOf(target, body)
+  const headersBesides = fc.array(header, { maxLength: 2 })
+  return fc.tuple(pathOf(pattern, target), text, headersBesides).map(([path, body, headers]) => {
+    const asked = askedOf({ ...target, path }, body)
     const given = new Set(headers.map(([name]) => name))
     return { ...asked, headers: [...asked.headers.filter(([name]) => !given.has(name)), ...headers] }
   })
@@ -139,32 +151,22 @@ export interface Victim {
 
 /** A server with everything alive. */
 export const openVictim = async (): Promise<Victim> => {
-  const op = await startGatehouse({
-    clients: [client()],
-    identityProviders: [
-      {
-        id: 'acme',
-        protocol: 'oidc',
-        emailDomains: ['acme.example'],
-        oidc: { issuer: 'https://acme.invalid', client_id: 'g', client_secret: 's' },
-      },
-    ],
-  })
+  const op = await startGatehouse(everything)
   return { op, targets: targetsOf(await comeAlive(op)) }
 }
 
 /** Generated requests to one target: answers keep the rules, nothing is logged as an error. */
-export const attack = async ({ op }: Victim, target: Target, runs = RUNS): Promise<void> => {
+const attack = async ({ op }: Victim, pattern: string, target: Target, runs: number): Promise<void> => {
   const ask = asker(op.issuer)
   const from = op.log.length
-  const several = fc.array(requestTo(target), { minLength: AT_ONCE, maxLength: AT_ONCE })
+  const several = fc.array(requestTo(pattern, target), { minLength: AT_ONCE, maxLength: AT_ONCE })
   await fc.assert(
     fc.asyncProperty(several, async (requests) => {
       await Promise.all(
         requests.map(async (asked) => {
           const answer = await ask(asked)
           judge(answer, JSON.stringify(asked), target)
-          judgeError(target.path, answer, JSON.stringify(asked))
+          judgeError(pattern, answer, JSON.stringify(asked))
         }),
       )
     }),
@@ -173,11 +175,31 @@ export const attack = async ({ op }: Victim, target: Target, runs = RUNS): Promi
   assert.deepEqual(op.log.slice(from).filter(isError), [], target.name)
 }
 
-/** All that an address is asked for, together as many as one. */
-export const attackAddress = async (victim: Victim, path: string): Promise<void> => {
-  const chosen = victim.targets.filter((target) => target.path === path && Object.keys(target.fields).length > 0)
-  assert.ok(chosen.length > 0, `nothing is asked of ${path}`)
-  for (const target of chosen) await attack(victim, target, Math.ceil(RUNS / chosen.length))
+/** What these files share out among them. */
+export type Share = 'software' | 'browsers' | 'pages' | 'sign-in' | 'second factor'
+
+const engines = new Map(endpoints.map(({ path, machine }) => [path, machine]))
+const shareOf = (pattern: string): Share => {
+  if (pattern.startsWith('/interaction/')) return pattern.includes('/otp') ? 'second factor' : 'sign-in'
+  const machine = engines.get(pattern) ?? engines.get(pattern.replace(/\/:id$/, ''))
+  return machine === undefined ? 'pages' : machine ? 'software' : 'browsers'
+}
+
+/** Every address of this share, as the server itself tells them, in all that it is asked for: 1,000 requests each. */
+export const attackAll = async (t: TestContext, victim: Victim, share: Share): Promise<void> => {
+  const all = patternsOf(victim.op)
+  const patterns = [...all].filter(([pattern]) => shareOf(pattern) === share)
+  assert.ok(patterns.length > 3, `only ${patterns.length} addresses`)
+  for (const [pattern, methods] of patterns) {
+    // A path that is spelt out is no other pattern's.
+    const chosen = victim.targets.filter(
+      ({ path, method }) => fits(pattern, path) && methods.has(method) && (pattern === path || !all.has(path)),
+    )
+    await t.test(pattern, async () => {
+      assert.deepEqual(new Set(chosen.map(({ method }) => method)), methods, 'test/attacks/routes.ts leaves one out')
+      for (const target of chosen) await attack(victim, pattern, target, Math.ceil(RUNS / chosen.length))
+    })
+  }
 }
 
 /** Paths of any kind. */
@@ -199,6 +221,7 @@ export const attackPaths = async ({ op }: Victim): Promise<void> => {
       '%2f',
       'callback',
       'restart',
+      'sector',
       '%',
     ),
     sent,

@@ -1,6 +1,8 @@
 /** Every address of the server with a request that it would accept, for tests that spoil one thing at a time. */
 import assert from 'node:assert/strict'
-import { APP, alice, authorizationUrl, basicAuth, CALLBACK, type Gatehouse } from '#test/flows/world.ts'
+import { generateKeyPairSync } from 'node:crypto'
+import { endpoints } from '#http/endpoints.ts'
+import { APP, alice, authorizationUrl, basicAuth, CALLBACK, client, type Gatehouse } from '#test/flows/world.ts'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { find } from '#test/world/html.ts'
 import { FORM, type Header, HTML, JSON_TYPE } from './raw.ts'
@@ -15,6 +17,57 @@ export interface Target {
   /** Query of a GET, form of a POST; members of the document where `json`. */
   readonly fields: Readonly<Record<string, string>>
   readonly json?: true
+}
+
+/** Settings of a server that has every address. */
+export const everything: Record<string, unknown> = {
+  clients: [client()],
+  methods: { otp: {} },
+  acrs: [{ name: 'urn:example:gold', steps: [['basic'], ['otp']] }],
+  identityProviders: [
+    {
+      id: 'acme',
+      protocol: 'oidc',
+      emailDomains: ['acme.example'],
+      // All that is known of it, so that nothing is asked there.
+      oidc: {
+        metadata: {
+          issuer: 'https://acme.invalid',
+          authorization_endpoint: 'https://acme.invalid/authorize',
+          token_endpoint: 'https://acme.invalid/token',
+        },
+        jwks: { keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })] },
+        client_id: 'gatehouse',
+        client_secret: 'of-the-provider',
+      },
+    },
+  ],
+  sectorIdentifiers: [{ id: 'family', redirectUris: ['https://one.example/cb'], clients: ['web'] }],
+}
+
+/** Every address that a server answers, by its pattern, with the methods that mean something there. */
+export const patternsOf = ({ routes }: Pick<Gatehouse, 'routes'>): ReadonlyMap<string, ReadonlySet<string>> => {
+  const found = new Map<string, Set<string>>()
+  const add = (pattern: string, methods: readonly string[]) => {
+    const known = found.get(pattern) ?? new Set()
+    for (const method of methods) if (!['HEAD', 'OPTIONS'].includes(method)) known.add(method)
+    found.set(pattern, known)
+  }
+  for (const { path, methods, below } of endpoints) {
+    add(path, methods)
+    if (below) add(`${path}/:id`, below)
+  }
+  for (const route of routes) {
+    const [method = '', pattern = ''] = route.split(' ')
+    add(pattern, [method])
+  }
+  return found
+}
+
+/** Whether a path is one of a pattern's. */
+export const fits = (pattern: string, path: string): boolean => {
+  const [parts, segments] = [pattern.split('/'), path.split('/')]
+  return parts.length === segments.length && parts.every((part, at) => part.startsWith(':') || part === segments[at])
 }
 
 export const freshBrowser = (): Browser => new Browser({ stopAt: ({ origin }) => origin === APP })
@@ -35,6 +88,8 @@ const cookieFor = (browser: Browser, url: URL, method: string): Header => [
 export interface Live {
   readonly login: { readonly base: string; readonly headers: readonly Header[]; readonly csrf: string }
   readonly consent: { readonly base: string; readonly headers: readonly Header[]; readonly csrf: string }
+  /** At the set-up of one-time codes, where the server has them. */
+  readonly setup: { readonly base: string; readonly headers: readonly Header[]; readonly csrf: string }
   readonly logout: { readonly headers: readonly Header[]; readonly xsrf: string }
   readonly tokens: Readonly<Record<string, string>>
   readonly registered: Readonly<Record<string, string>>
@@ -57,6 +112,14 @@ export const comeAlive = async (op: Gatehouse): Promise<Live> => {
   const asked = await person.submit(page, '#continue', { username: alice.username, password: alice.password })
   assert.match(asked.body, /id="page-consent"/)
   const consent = liveForm(person, asked)
+  const second = freshBrowser()
+  const otp = await second.open(
+    authorizationUrl(op.issuer, { acr_values: 'urn:example:gold basic', scope: 'openid profile' }),
+  )
+  const setup = liveForm(
+    second,
+    await second.submit(otp, '#continue', { username: alice.username, password: alice.password }),
+  )
   const out = await person.open(`${op.issuer}/session/end`)
   const answer = await fetch(`${op.issuer}/token`, {
     method: 'POST',
@@ -72,6 +135,7 @@ export const comeAlive = async (op: Gatehouse): Promise<Live> => {
   return {
     login,
     consent,
+    setup,
     logout: {
       headers: [HTML, cookieFor(person, new URL(`${op.issuer}/session/end/confirm`), 'POST')],
       xsrf: find(out.document, '[name=xsrf]')?.attributes.value ?? assert.fail(out.body),
@@ -189,7 +253,7 @@ const browsers = (live: Live): Target[] => {
     headers: method === 'POST' ? [...headers, FORM] : headers,
     fields,
   })
-  const { login, consent, logout } = live
+  const { login, consent, setup, logout } = live
   const step = (path: string, fields: Record<string, string> = {}): Target[] => [
     at('GET', `${login.base}${path}`, {}, login.headers),
     at('POST', `${login.base}${path}`, { csrf: login.csrf, ...fields }, login.headers),
@@ -225,6 +289,10 @@ const browsers = (live: Live): Target[] => {
     at('GET', `${login.base}/continue`, { h: 'x'.repeat(43) }, login.headers),
     { ...at('GET', `${login.base}/continue`, { r: 'x'.repeat(43) }, login.headers), name: 'GET continue refused' },
     at('GET', `${login.base}/restart`, {}, login.headers),
+    ...['', '/setup', '/keep', '/codes'].flatMap((path) => [
+      at('GET', `${setup.base}/otp${path}`, {}, setup.headers),
+      at('POST', `${setup.base}/otp${path}`, { csrf: setup.csrf, code: '000000' }, setup.headers),
+    ]),
     at('POST', '/interaction/nobody-knows/basic', { csrf: 'x.y', username: 'alice', password: 'p' }),
     at('GET', `${consent.base}/consent`, {}, consent.headers),
     // Without its token: a good one would end what the others need.
@@ -240,6 +308,11 @@ const browsers = (live: Live): Target[] => {
         session_state: 'x',
       }),
     ),
+    at('POST', '/federation/acme/backchannel-logout', { logout_token: 'x.y.z' }, []),
+    at('GET', '/federation/acme/frontchannel-logout', { iss: 'https://acme.invalid', sid: 'x' }),
+    at('GET', '/federation/acme/logged-out', { state: 'x'.repeat(43) }),
+    at('GET', '/sector/family', { x: 'y' }),
+    at('GET', '/sector/nobody-knows', {}),
     at('GET', '/federation/nobody/callback', { state: 'x', code: 'y' }),
     ...(['GET', 'POST'] as const).map((method) =>
       at(method, '/session/end', {
