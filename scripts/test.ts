@@ -30,7 +30,7 @@ const tiers: Readonly<Record<string, Tier>> = {
   commands: { folders: ['cli'], parallel: 2, limitMs: 240_000 },
   engine: { folders: ['engine'], parallel: 2, limitMs: 180_000 },
   flows: { folders: ['flows'], parallel: 2, limitMs: 180_000 },
-  attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 180_000 },
+  attacks: { folders: ['attacks', 'faults'], parallel: 2, limitMs: 300_000 },
   // Servers in several processes, on every kind of stores; what they do when these fail.
   nodes: { folders: ['nodes'], parallel: 1, limitMs: 600_000 },
   // Files of the tiers above on other stores than SQLite (scripts/stores.ts).
