@@ -81,6 +81,12 @@ export const publishedAt = (keys: readonly SigningKey[], now: number, settings: 
     )
 }
 
+/** Until the last node shows a key that one of them made, ms. */
+const SPREAD_MS = 2000
+
+/** How long before it signs a key is made, so that every node has published it for the whole of `publishBefore`. */
+export const leadOf = ({ publishBefore }: KeySettings): number => publishBefore * 1000 + SPREAD_MS
+
 /** When the next generation of an algorithm must exist (epoch ms); undefined while it already does. */
 export const successorDue = (
   keys: readonly SigningKey[],
@@ -90,7 +96,7 @@ export const successorDue = (
   const latest = keys.filter((key) => key.alg === alg && key.retireAt === undefined)
   if (latest.length === 0) return { dueAt: 0, activateAt: 0 }
   const activateAt = Math.max(...latest.map((key) => key.activateAt)) + settings.rotateEvery * 1000
-  return { dueAt: activateAt - settings.publishBefore * 1000, activateAt }
+  return { dueAt: activateAt - leadOf(settings), activateAt }
 }
 
 /** The next instant after `now` at which the published set or its order changes, or a key must be made. */

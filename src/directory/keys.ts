@@ -8,6 +8,7 @@ import { generateKeyOf, type KeyAlgorithm, keyAlgorithms } from './generate.ts'
 import {
   type KeyRecord,
   type KeySettings,
+  leadOf,
   nextChangeAfter,
   publishedAt,
   stateAt,
@@ -74,7 +75,7 @@ const createGenerations = (collection: Collection<KeyRecord>, settings: KeySetti
         const first = due.activateAt === 0
         await next(alg, {
           publishAt: now,
-          activateAt: first ? now : Math.max(due.activateAt, now + settings.publishBefore * 1000),
+          activateAt: first ? now : Math.max(due.activateAt, now + leadOf(settings)),
         })
       }),
     )

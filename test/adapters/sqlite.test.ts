@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
-import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { createLocalBus, openSqliteArtifacts, openSqliteDirectory } from '#adapters/sqlite/index.ts'
-import { systemClock } from '#kernel/clock.ts'
 import { sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { busContract } from '#test/contracts/bus.ts'
 import { directoryContract } from '#test/contracts/directory.ts'
+import { settled } from '#test/world/settled.ts'
 import { body, clock, key, newPath, rowCount, skip, store, world } from './sqlite-world.ts'
 
 artifactStoreContract('sqlite', {
@@ -126,11 +126,7 @@ describe('sqlite: groups and sweeps', () => {
     const rows = raw.prepare('SELECT count(*) AS n FROM artifact')
     skip(60_000)
     await own.ready()
-    const late = systemClock.now() + 5000
-    while (rows.get()?.n !== 1) {
-      assert.ok(systemClock.now() < late, 'swept within 5 s')
-      await delay(10)
-    }
+    await settled('what is over is swept', () => rows.get()?.n === 1, 5000)
     const batches = raw.prepare('SELECT count(*) AS n FROM gone GROUP BY at').all()
     assert.deepEqual(
       batches.map(({ n }) => n),

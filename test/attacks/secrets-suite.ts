@@ -10,6 +10,7 @@ import { APP, alice, authorizationUrl, basicAuth, CALLBACK, client, SECRET } fro
 import type { Browser, Page } from '#test/world/browser.ts'
 import { bytesOf } from '#test/world/dump.ts'
 import { find } from '#test/world/html.ts'
+import { settled } from '#test/world/settled.ts'
 import type { PairName } from '#test/world/stores.ts'
 import { Upstream } from '#test/world/upstream.ts'
 import { askTokens, browser, codeOf, pkce, post } from './house.ts'
@@ -253,12 +254,8 @@ export const secretsSuite = (name: PairName): void => {
       try {
         const read = () => Promise.all([...references()].map((reference) => house.trace.read(reference)))
         // Traces are written a moment after the answers.
-        let traces = await read()
-        while (traces.flat().length <= 10) {
-          await new Promise((resolve) => setTimeout(resolve, 50))
-          traces = await read()
-        }
-        assert.deepEqual(foundIn(JSON.stringify(traces), inAddresses), [])
+        await settled('traces are written', async () => (await read()).flat().length > 10)
+        assert.deepEqual(foundIn(JSON.stringify(await read()), inAddresses), [])
         const audit = await house.directory.audit({ limit: 1000 })
         assert.ok(audit.length > 5, 'control')
         assert.deepEqual(foundIn(JSON.stringify(audit)), [])

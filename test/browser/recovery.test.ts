@@ -1,8 +1,8 @@
 /** People wait, go back, open two tabs and come by bookmark: none of it ends in a dead page (DESIGN 2). */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
+import { settled } from '#test/world/settled.ts'
 import { openBrowser, skip } from './chromium.ts'
 import { openDemo, startDemo } from './demo.ts'
 import { at, begin, signInAlice, typePassword } from './person.ts'
@@ -95,7 +95,7 @@ test('an expired sign-in offers to begin again', { skip }, async (t) => {
   t.after(() => hasty.close())
   await begin(page, hasty)
   await at(page, 'choose')
-  while ((await page.request.get(page.url())).ok()) await setTimeout(200)
+  await settled('expired', async () => !(await page.request.get(page.url())).ok())
   await page.click('[data-provider="demo-idp"]')
   await at(page, 'error')
   await page.click('.ways a[href$="/restart"]')

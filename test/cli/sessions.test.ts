@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { APP, alice, asAlice, authorizationUrl, client } from '#test/flows/world.ts'
 import { Browser } from '#test/world/browser.ts'
 import { openReceiver } from '#test/world/receiver.ts'
+import { settled } from '#test/world/settled.ts'
 import { freePorts } from '../world/free-port.ts'
 import { openShell, serve } from './shell.ts'
 
@@ -43,7 +44,7 @@ test('account sessions, account logout and deliveries tell one story', async (t)
     const { out } = await shell.run(['deliveries', '--client', 'web', '--json'])
     return (JSON.parse(out) as { deliveries: { state: string; cause: string; attempts: unknown[] }[] }).deliveries
   }
-  while ((await receipts())[0]?.state === 'waiting') await new Promise((resolve) => setTimeout(resolve, 50))
+  await settled('it is told', async () => (await receipts())[0]?.state !== 'waiting')
   const [receipt] = await receipts()
   assert.deepEqual([receipt?.state, receipt?.cause, receipt?.attempts.length], ['delivered', 'admin', 1])
   assert.match((await shell.run(['deliveries', '--account', 'alice'])).out, /OUTCOME\n\S+ +admin +web .* told \S+\n$/)

@@ -13,6 +13,7 @@ import { after, describe, test } from 'node:test'
 import { type Listener, listen } from '#http/server.ts'
 import { silentLog } from '#kernel/log.ts'
 import { basicAuth, client, freePort } from '#test/flows/world.ts'
+import { settled } from '#test/world/settled.ts'
 
 const executable = join(import.meta.dirname, '../../gatehouse')
 const folders: string[] = []
@@ -74,7 +75,7 @@ describe('the end of the executable', () => {
       await text(answer)
 
       server.kill(signal)
-      await until(() => refuses(server.port))
+      await settled('it takes nothing new', () => refuses(server.port), 5000)
       const answered = answerTo(half)
       half.write(body.slice(10))
       const said = await answered
@@ -113,7 +114,7 @@ describe('the end of the executable', () => {
     }).end()
     await once(probe, 'response')
     server.kill('SIGTERM')
-    await until(() => refuses(server.port))
+    await settled('it takes nothing new', () => refuses(server.port), 5000)
     server.kill('SIGTERM')
     assert.deepEqual(await server.exit, { code: 1, signal: null })
   })
@@ -128,14 +129,6 @@ const refuses = (port: number): Promise<boolean> =>
     })
     socket.once('error', () => resolve(true))
   })
-
-const until = async (holds: () => Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 5_000
-  while (!(await holds())) {
-    assert.ok(performance.now() < end, 'it never came true')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 describe('connections that take their time', () => {
   const listeners: Listener[] = []

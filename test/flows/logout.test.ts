@@ -8,6 +8,7 @@ import { startExpiry } from '#sessions/expiry.ts'
 import type { House } from '#src/house.ts'
 import { Browser } from '#test/world/browser.ts'
 import { openReceiver, type Receiver } from '#test/world/receiver.ts'
+import { settled } from '#test/world/settled.ts'
 import {
   APP,
   asAlice,
@@ -159,7 +160,7 @@ describe('logout by a relying party', () => {
     await browser.submit(await browser.open(endUrl(tokens.failing as Tokens)), '#logout-yes')
     const attempts = () => receiver.asked.filter((each) => each.client === 'failing')
     const receipt = async () => (await house.deliveries.receipts({ clientId: 'failing' }))[0]
-    while ((await receipt())?.attempts.length !== 1) await new Promise((resolve) => setTimeout(resolve, 50))
+    await settled('the failure is noted', async () => (await receipt())?.attempts.length === 1)
     assert.equal((await receipt())?.state, 'waiting')
     receiver.answer('failing', 204)
     ahead.by += 20_000
@@ -167,7 +168,7 @@ describe('logout by a relying party', () => {
     const ids = attempts().map(({ token }) => claimsOf(token).jti)
     assert.equal(ids.length, 2)
     assert.notEqual(ids[0], ids[1])
-    while ((await receipt())?.state === 'waiting') await new Promise((resolve) => setTimeout(resolve, 50))
+    await settled('the success is noted', async () => (await receipt())?.state !== 'waiting')
     const done = await receipt()
     assert.equal(done?.state, 'delivered')
     assert.deepEqual(
@@ -220,7 +221,7 @@ describe('a session ended by somebody else', () => {
     await house.records.accounts.update(id, (now) => ({ ...now, disabled: true }))
     await all()
     // Notices are written before the session goes.
-    while ((await house.graph.ofAccount(id)).length > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    await settled('the session goes', async () => (await house.graph.ofAccount(id)).length === 0)
     await house.records.accounts.update(id, (now) => ({ ...now, disabled: false }))
     assert.equal(await isSignedIn(browser), false)
   })
@@ -240,7 +241,7 @@ describe('a session ended by somebody else', () => {
     assert.equal(await isSignedIn(browser), true)
     assert.equal(await isActive(tokens.one?.access_token ?? '', 'one'), true)
     await house.records.clients.put(record as never)
-    while ((await house.graph.ofClient('stored')).length > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    await settled('the client is out', async () => (await house.graph.ofClient('stored')).length === 0)
     const again = await fetch(`${op.issuer}/userinfo`, {
       headers: { authorization: `Bearer ${tokens.stored?.access_token}` },
     })
@@ -257,7 +258,7 @@ describe('a session ended by somebody else', () => {
     await Promise.all(nodes.map((node) => node.look()))
     const sids = () => receiver.heard.slice(before).map(({ claims }) => claims.sid)
     // Sessions of the tests before are over too, and their clients are told in no order.
-    while (!sids().includes(sid)) await new Promise((resolve) => setTimeout(resolve, 50))
+    await settled('the client is told', () => sids().includes(sid))
     for (const node of nodes) assert.equal(await node.look(), 0)
     assert.equal(new Set(sids()).size, sids().length, 'each session of each client once')
     for (const node of nodes) await node.close()

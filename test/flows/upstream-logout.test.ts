@@ -3,20 +3,11 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { openReceiver, type Receiver } from '#test/world/receiver.ts'
+import { settled } from '#test/world/settled.ts'
 import { type Pair, signIn, startPair } from './upstream.ts'
 import { APP, authorizationUrl, claimsOf, client, redeem } from './world.ts'
 
 const BYE = `${APP}/bye`
-const PATIENCE_MS = 15_000
-
-const until = async (right: () => Promise<boolean>) => {
-  const end = Date.now() + PATIENCE_MS
-  while (!(await right())) {
-    assert.ok(Date.now() < end, 'in time')
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
 describe('logout between us and a provider', () => {
   let pair: Pair
   let receiver: Receiver
@@ -86,9 +77,12 @@ describe('logout between us and a provider', () => {
     await confirm(browser, await browser.open(`${pair.upstream.issuer}/session/end`))
     // The notices are written before the session goes, so that none is lost.
     const { sid } = claimsOf(idToken)
-    await until(async () => receiver.heard.some(({ claims }) => claims.sid === sid))
-    await until(async () => !(await isSignedIn(browser, pair.op.issuer)))
-    await until(async () => receiver.heard.filter((each) => each.client === 'two').length === toTwo + 1)
+    await settled('the application is told', async () => receiver.heard.some(({ claims }) => claims.sid === sid))
+    await settled('the session is over', async () => !(await isSignedIn(browser, pair.op.issuer)))
+    await settled(
+      'the other application is told',
+      async () => receiver.heard.filter((each) => each.client === 'two').length === toTwo + 1,
+    )
   })
 
   test('the provider’s frame ends the session that it names, and only for the issuer that it is', async () => {

@@ -8,7 +8,8 @@ import { describe, test } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { asAlice, authorizationUrl, basicAuth, CALLBACK, client } from '#test/flows/world.ts'
 import { Browser } from '#test/world/browser.ts'
-import { furnish, type NodeServer, type Nodes, openNodes, settled } from '#test/world/nodes.ts'
+import { furnish, type NodeServer, type Nodes, openNodes } from '#test/world/nodes.ts'
+import { settled } from '#test/world/settled.ts'
 import { pairMissing, pairNames } from '#test/world/stores.ts'
 
 const ROUNDS = Number(process.env.GATEHOUSE_TEST_ROUNDS ?? 12)

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { asAlice, authorizationUrl, basicAuth, CALLBACK, client, load } from '#test/flows/world.ts'
 import { Browser } from '#test/world/browser.ts'
-import { furnish, inForceWithin, type NodeServer, type Nodes, openNodes, settled } from '#test/world/nodes.ts'
+import { furnish, inForceWithin, type NodeServer, type Nodes, openNodes } from '#test/world/nodes.ts'
+import { settled } from '#test/world/settled.ts'
 import { type PairName, pairMissing, pairNames } from '#test/world/stores.ts'
 
 const SECURITY_MS = 1000

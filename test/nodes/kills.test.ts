@@ -121,7 +121,7 @@ test(`killed ${KILLS} times under load, a node on SQLite keeps what it promised`
   }
   t.diagnostic(`kept: ${JSON.stringify(total)}; ready after ${readyMs.map((ms) => Math.round(ms)).join(', ')} ms`)
   for (const count of Object.values(total)) assert.ok(count > KILLS, JSON.stringify(total))
-  // What recovery takes it takes every time; what a busy machine takes it does not.
-  const quickest = Math.min(...readyMs)
-  assert.ok(quickest < READY_MS, `${Math.round(quickest)} ms`)
+  // The machine may be busy once, not always.
+  const [median = 0] = readyMs.toSorted((a, b) => a - b).slice(Math.floor(readyMs.length / 2))
+  assert.ok(median < READY_MS, `${Math.round(median)} ms`)
 })

@@ -10,6 +10,7 @@ import { alice, asAlice } from '#test/flows/world.ts'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { freePorts } from '#test/world/free-port.ts'
 import { find } from '#test/world/html.ts'
+import { settled } from '#test/world/settled.ts'
 import { type Apache, noApache, openApache } from './apache.ts'
 import { type Gatehouse, openGatehouse } from './gatehouse.ts'
 
@@ -111,7 +112,7 @@ describe('mod_auth_openidc and the end of a session', { skip: noApache }, () => 
       }
       return deliveries[0]
     }
-    while ((await told())?.state === 'waiting') await new Promise((resolve) => setTimeout(resolve, 100))
+    await settled('it is told', async () => (await told())?.state !== 'waiting')
     assert.equal((await told())?.state, 'delivered', `${JSON.stringify(await told())}\n${apaches.back.log()}`)
     assert.equal((await told())?.attempts.length, 1, 'at the first attempt')
     assert.equal(await isIn(browser, 'back'), false)

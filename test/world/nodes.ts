@@ -89,14 +89,6 @@ export const furnish = async ({ house }: Nodes): Promise<void> => {
   for (const one of resources.accounts) await house.records.accounts.create(one)
 }
 
-/** Looks again and again until it is so; fails after `ms`. */
-export const settled = async (what: string, holds: () => Promise<boolean>, ms = 10_000): Promise<void> => {
-  for (const end = performance.now() + ms; !(await holds()); ) {
-    assert.ok(performance.now() < end, `${what}: not within ${ms} ms`)
-    await delay(20)
-  }
-}
-
 /**
  * Asserts that a change is in force everywhere within `ms` of the moment when `make` is done: whoever asks later must
  * not see the old state any more, and stays with the new one.
