@@ -6,11 +6,11 @@ import { request as secureRequest } from 'node:https'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { connect as secureConnect } from 'node:tls'
 import type { Route } from '#http/route.ts'
 import { listen } from '#http/server.ts'
 import { silentLog } from '#kernel/log.ts'
+import { settled } from '#test/world/settled.ts'
 import { open, says } from './world.ts'
 
 /** Made for this test, worth nothing: localhost, valid for a hundred years. */
@@ -71,12 +71,12 @@ test('close lets what is in flight finish, takes nothing new, and frees kept and
   const closed = world.listener.close()
   assert.equal(world.listener.draining(), true)
   // Whoever waits at the door at this moment is still let in; a moment later it is shut.
-  let refused: unknown
-  for (const latest = performance.now() + 5000; refused === undefined && performance.now() < latest; await delay(20))
-    await world.ask('/').catch((error: unknown) => {
-      refused = error
-    })
-  assert.equal((refused as NodeJS.ErrnoException | undefined)?.code, 'ECONNREFUSED')
+  const isShut = () =>
+    world.ask('/').then(
+      () => false,
+      ({ code }: NodeJS.ErrnoException) => code === 'ECONNREFUSED' || assert.fail(`refused with ${code}`),
+    )
+  await settled('the door is shut', isShut, 5000)
   await silentGone
   let over = false
   closed.then(() => {
