@@ -89,6 +89,23 @@ describe('hooks', () => {
     assert.deepEqual([claims?.calls, claims?.failures, claims?.lastFailure?.reason], [1, 1, 'a slip'])
   })
 
+  test('an answer, an error and a line of the log have a length', async () => {
+    const hooks = await open({
+      'a.ts': `const long = 'x'.repeat(2_000_000)
+        export default {
+          claims: () => ({ long }),
+          accessToken() { throw new Error(long) },
+          login(_: any, __: any, { log }: any) { log('line', { long }) } }`,
+    })
+    await assert.rejects(hooks.run('claims', {}, given), failed(/^more than \d+ bytes$/))
+    const token = { kind: 'AccessToken', scopes: [], client: app } as const
+    await assert.rejects(hooks.run('accessToken', {}, token), failed(/^x{1,20000}$/))
+    await hooks.run('login', {}, { acr: 'basic', amr: [], address: '', client: app, account: person })
+    const line = hooks.lines.find(({ event }) => event === 'hook.log')?.fields.line
+    assert.match(String(line), /^line/)
+    assert.ok(String(line).length <= 20_000)
+  })
+
   test('one that never answers is given up, and told to stop; others go on meanwhile', async () => {
     const hooks = await open(
       {
