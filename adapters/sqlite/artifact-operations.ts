@@ -1,7 +1,7 @@
 /** Artifacts in the writer's thread: each operation is atomic because it runs inside the batch's transaction. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Inbox } from './message.ts'
-import { DROP, DROP_GRANT, INCREMENT, PUT, PUT_ONCE, REDEEM, SWEEP } from './operations.ts'
+import { DROP, DROP_GRANT, INCREMENT, PUT, PUT_ONCE, REDEEM, type Revoked, SWEEP } from './operations.ts'
 import { equalBytes, unpackTags } from './tags.ts'
 import type { Operations } from './writer.ts'
 
@@ -68,7 +68,9 @@ class ArtifactOperations implements Operations {
       WHERE key = ? AND model = ? AND consumed IS NULL AND (expires IS NULL OR expires > ?)`)
     this.#consumer = prepare('SELECT nonce, expires FROM artifact WHERE key = ? AND model = ?')
     this.#drop = prepare('DELETE FROM artifact WHERE key = ? AND model = ? RETURNING id, model, expires, tags')
-    this.#dropGrant = prepare('DELETE FROM artifact WHERE grant_key = ? RETURNING id, model, expires, tags')
+    // The oldest first: the grant's own row is in the first slice, and what hangs on it ends with it.
+    this.#dropGrant = prepare(`DELETE FROM artifact WHERE id IN
+      (SELECT id FROM artifact WHERE grant_key = ? ORDER BY id LIMIT ?) RETURNING id, model, expires, tags`)
     this.#bury = prepare(`INSERT INTO tombstone (grant_key, expires) VALUES (?, ?)
       ON CONFLICT (grant_key) DO UPDATE SET expires = max(expires, excluded.expires)`)
     this.#increment = prepare(`INSERT INTO counter (key, n, expires) VALUES (?1, ?2, ?3)
@@ -92,7 +94,7 @@ class ArtifactOperations implements Operations {
       case DROP:
         return this.#dropOne(this.#model(inbox.text()), inbox.bytes(), now)
       case DROP_GRANT:
-        return this.#revoke(inbox.bytes(), inbox.number(), now)
+        return this.#revoke(inbox.bytes(), inbox.number(), inbox.number(), now)
       case INCREMENT:
         return this.#increment.get(inbox.bytes(), inbox.number(), inbox.number(), now)?.n
       case SWEEP:
@@ -170,9 +172,11 @@ class ArtifactOperations implements Operations {
     return row.nonce === nonce ? 'won' : 'lost'
   }
 
-  #revoke(grant: Uint8Array, until: number, now: number): number {
+  /** One slice; the tombstone stands from the first one on. */
+  #revoke(grant: Uint8Array, until: number, limit: number, now: number): Revoked {
     this.#bury.run(grant, until)
-    return this.#forget(this.#dropGrant.all(grant), now)
+    const rows = this.#dropGrant.all(grant, limit)
+    return { live: this.#forget(rows, now), rows: rows.length }
   }
 
   /** Takes back the tags of dropped rows; answers how many of the rows were live. */

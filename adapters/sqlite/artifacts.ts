@@ -7,7 +7,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import type { Channel } from './channel.ts'
 import { toFault } from './faults.ts'
-import { DROP, DROP_GRANT, INCREMENT, NOTHING, PUT, PUT_ONCE, REDEEM, SWEEP } from './operations.ts'
+import { DROP, DROP_GRANT, INCREMENT, NOTHING, PUT, PUT_ONCE, REDEEM, type Revoked, SWEEP } from './operations.ts'
 import { packTags, unpackTags } from './tags.ts'
 
 type By = 'key' | 'uid' | 'userCode'
@@ -35,6 +35,8 @@ const SEEN = 'body, expires, revision, consumed, hex(grant_key)'
 type SeenRow = [Uint8Array, number | null, number, number | null, string, Uint8Array?]
 const LIVE = '(expires IS NULL OR expires > ?)'
 const SCAN_ROWS = 100
+/** Rows of a dropped grant that go in one transaction. */
+const GRANT_ROWS = 250
 
 const toRow = (row: Row): ArtifactRow => ({
   key: row.key,
@@ -177,11 +179,18 @@ export class SqliteArtifacts implements ArtifactStore {
     return this.#channel.commit()
   }
 
+  /** In slices, so that nobody waits for a grant of many rows; from the first one on nothing is put under it any more. */
   async dropGrant(grant: Uint8Array, until: number): Promise<number> {
-    const out = this.#channel.begin(DROP_GRANT)
-    out.bytes(grant)
-    out.number(until)
-    return this.#channel.commit()
+    const own = Buffer.from(grant)
+    for (let count = 0; ; ) {
+      const out = this.#channel.begin(DROP_GRANT)
+      out.bytes(own)
+      out.number(until)
+      out.number(GRANT_ROWS)
+      const { live, rows } = await this.#channel.commit<Revoked>()
+      count += live
+      if (rows < GRANT_ROWS) return count
+    }
   }
 
   async increment(key: Uint8Array, by: number, expiresAt: number): Promise<number> {

@@ -46,3 +46,9 @@ export interface WriterData {
   /** The four words. */
   readonly control: SharedArrayBuffer
 }
+
+/** What a slice of a dropped grant came to: how many of its rows were live, and how many there were. */
+export interface Revoked {
+  readonly live: number
+  readonly rows: number
+}

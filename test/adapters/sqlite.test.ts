@@ -135,6 +135,24 @@ describe('sqlite: groups and sweeps', () => {
     assert.deepEqual({ ...raw.prepare('SELECT count(*) AS n FROM tagged').get() }, { n: 1 })
   })
 
+  test('a grant of many rows goes in slices: others write meanwhile, and nothing is put under it any more', async (t) => {
+    const own = await store(t)
+    const [grant, until] = [sha256('g'), clock.now() + 60_000]
+    const put = (i: number) => own.put('AccessToken', { key: sha256(`row ${i}`), body, grant })
+    await Promise.all(Array.from({ length: 3000 }, (_, i) => put(i)))
+    const before = own.transactions
+    let ended = false
+    const dropped = own.dropGrant(grant, until).finally(() => {
+      ended = true
+    })
+    await own.put('Session', { key, body })
+    assert.equal(ended, false, 'the other write did not wait for all of it')
+    assert.equal(await put(3000), 'revoked')
+    assert.equal(await dropped, 3000)
+    assert.ok(own.transactions - before >= 12, `${own.transactions - before} transactions`)
+    assert.equal(await rowCount(own), 1)
+  })
+
   test('nothing is left of rows that were dropped, revoked or swept', async (t) => {
     const path = newPath()
     const own = await store(t, path)
