@@ -9,6 +9,7 @@ import { epochSeconds } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import type { Identity, Wish } from '#kernel/identity.ts'
 import type { IdentityProvider, Mapping } from '#kernel/records/provider.ts'
+import { standardClaims } from '#kernel/scopes.ts'
 import type { Arrival, Connector, ConnectorType, Departure } from './connector.ts'
 import { checkSymmetric, checkTimes, identityOf } from './oidc/claims.ts'
 import { type Leg, upstreamFault } from './oidc/failure.ts'
@@ -149,29 +150,7 @@ const defaultMapping: Mapping = {
   name: 'openid-client',
   attributes: {
     username: ['preferred_username', 'nickname', 'email'],
-    ...Object.fromEntries(
-      [
-        'name',
-        'given_name',
-        'family_name',
-        'middle_name',
-        'nickname',
-        'preferred_username',
-        'profile',
-        'picture',
-        'website',
-        'email',
-        'email_verified',
-        'gender',
-        'birthdate',
-        'zoneinfo',
-        'locale',
-        'phone_number',
-        'phone_number_verified',
-        'address',
-        'updated_at',
-      ].map((claim) => [claim, claim]),
-    ),
+    ...Object.fromEntries(standardClaims.map((claim) => [claim, claim])),
   },
 }
 

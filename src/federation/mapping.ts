@@ -3,33 +3,13 @@
  * a standard claim has exactly one (OIDC Core 5.1) and the provider speaks in lists.
  */
 import type { Mapping } from '#kernel/records/provider.ts'
+import { standardClaims } from '#kernel/scopes.ts'
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 type Rule = Mapping['attributes'][string]
 
-/** Standard claims with a single value. */
-const single: ReadonlySet<string> = new Set([
-  'username',
-  'name',
-  'given_name',
-  'family_name',
-  'middle_name',
-  'nickname',
-  'preferred_username',
-  'profile',
-  'picture',
-  'website',
-  'email',
-  'email_verified',
-  'gender',
-  'birthdate',
-  'zoneinfo',
-  'locale',
-  'phone_number',
-  'phone_number_verified',
-  'address',
-  'updated_at',
-])
+/** What has one value. */
+const single: ReadonlySet<string> = new Set(['username', ...standardClaims])
 
 const isPresent = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0)

@@ -1,30 +1,12 @@
 /** The scopes of a running engine: the standard ones and those that the deployment defines, with their claims (CONTRACT 3). */
 import type { Account } from '#kernel/records/account.ts'
 import type { Scope } from '#kernel/records/scope.ts'
-import { isReservedScope } from '#kernel/scopes.ts'
+import { isReservedScope, standardScopes } from '#kernel/scopes.ts'
 
 /** OIDC Core 5.4; `openid` carries what every ID token tells of the sign-in (CONTRACT 5). */
 const standard: Readonly<Record<string, readonly string[]>> = {
   openid: ['sub', 'acr', 'amr', 'auth_time', 'idp'],
-  profile: [
-    'name',
-    'family_name',
-    'given_name',
-    'middle_name',
-    'nickname',
-    'preferred_username',
-    'profile',
-    'picture',
-    'website',
-    'gender',
-    'birthdate',
-    'zoneinfo',
-    'locale',
-    'updated_at',
-  ],
-  email: ['email', 'email_verified'],
-  address: ['address'],
-  phone: ['phone_number', 'phone_number_verified'],
+  ...standardScopes,
 }
 
 export interface ScopeTable {

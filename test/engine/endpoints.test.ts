@@ -4,23 +4,9 @@ import { describe, test } from 'node:test'
 import { cookiesFor } from '#op/build.ts'
 import { ask } from '#test/http/world.ts'
 import { authorizeUrl, redeem, userinfo, Visitor } from './browser.ts'
-import { client, openHouse, signIn, suiteHouse } from './house.ts'
+import { certifiedClients, client, openHouse, responseTypes, signIn, suiteHouse } from './house.ts'
 
-const implicit = ['id_token', 'id_token token']
-const types = ['code', 'none', ...implicit, 'code id_token', 'code token', 'code id_token token']
-
-const open = suiteHouse(() => ({
-  resources: {
-    clients: [
-      client('web', { response_types: types, grant_types: ['authorization_code', 'refresh_token', 'implicit'] }),
-      client('spa', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
-      client('signed', { userinfo_signed_response_alg: 'ES256', id_token_signed_response_alg: 'ES256' }),
-      client('pair', { subject_type: 'pairwise' }),
-      client('sector', { subject_type: 'pairwise', sector_identifier_uri: 'https://sector.example/list' }),
-      client('jar'),
-    ],
-  },
-}))
+const open = suiteHouse(certifiedClients)
 
 const json = async (path: string | URL, init?: RequestInit) => {
   const response = await fetch(new URL(path, open().issuer), init)
@@ -50,7 +36,7 @@ describe('documents', () => {
       const { status } = await fetch(`${issuer}${path}`, { method })
       assert.notEqual(status, 404, name)
     }
-    assert.deepEqual(new Set(body.response_types_supported as string[]), new Set(types))
+    assert.deepEqual(new Set(body.response_types_supported as string[]), new Set(responseTypes))
     assert.ok(!(body.response_types_supported as string[]).includes('token'))
     assert.deepEqual(body.code_challenge_methods_supported, ['S256'])
     assert.deepEqual(body.scopes_supported, ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'])

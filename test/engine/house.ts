@@ -238,3 +238,23 @@ export const suiteHouse = (make: () => HouseOptions | Promise<HouseOptions>): ((
     return house
   }
 }
+
+const implicit = ['id_token', 'id_token token']
+export const responseTypes = ['code', 'none', ...implicit, 'code id_token', 'code token', 'code id_token token']
+
+/** One client of each kind that certification tries. */
+export const certifiedClients = (): HouseOptions => ({
+  resources: {
+    clients: [
+      client('web', {
+        response_types: responseTypes,
+        grant_types: ['authorization_code', 'refresh_token', 'implicit'],
+      }),
+      client('spa', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
+      client('signed', { userinfo_signed_response_alg: 'ES256', id_token_signed_response_alg: 'ES256' }),
+      client('pair', { subject_type: 'pairwise' }),
+      client('sector', { subject_type: 'pairwise', sector_identifier_uri: 'https://sector.example/list' }),
+      client('jar'),
+    ],
+  },
+})

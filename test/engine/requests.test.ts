@@ -2,23 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { authorizeUrl, claimsOf, pkce, post, redeem, userinfo, Visitor } from './browser.ts'
-import { client, redirectUri, suiteHouse } from './house.ts'
+import { certifiedClients, redirectUri, responseTypes, suiteHouse } from './house.ts'
 
-const implicit = ['id_token', 'id_token token']
-const types = ['code', 'none', ...implicit, 'code id_token', 'code token', 'code id_token token']
-
-const open = suiteHouse(() => ({
-  resources: {
-    clients: [
-      client('web', { response_types: types, grant_types: ['authorization_code', 'refresh_token', 'implicit'] }),
-      client('spa', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
-      client('signed', { userinfo_signed_response_alg: 'ES256', id_token_signed_response_alg: 'ES256' }),
-      client('pair', { subject_type: 'pairwise' }),
-      client('sector', { subject_type: 'pairwise', sector_identifier_uri: 'https://sector.example/list' }),
-      client('jar'),
-    ],
-  },
-}))
+const open = suiteHouse(certifiedClients)
 
 const answerIn = (url: URL): URLSearchParams => new URLSearchParams(url.hash.slice(1))
 
@@ -75,7 +61,7 @@ describe('authorization requests', () => {
     assert.match((await visitor.go(url)).url.href, /invalid_request|error/)
   })
 
-  for (const type of types)
+  for (const type of responseTypes)
     test(`response_type ${type} answers what it says`, async () => {
       const answer = await new Visitor(open()).authorize('web', { response_type: type, nonce: 'n', state: 's' })
       const front = type !== 'code' && type !== 'none'

@@ -5,23 +5,9 @@ import { describe, test } from 'node:test'
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { createPairwise } from '#op/subjects.ts'
 import { claimsOf, isActive, post, redeem, userinfo, Visitor } from './browser.ts'
-import { client, signIn, suiteHouse } from './house.ts'
+import { certifiedClients, client, signIn, suiteHouse } from './house.ts'
 
-const implicit = ['id_token', 'id_token token']
-const types = ['code', 'none', ...implicit, 'code id_token', 'code token', 'code id_token token']
-
-const open = suiteHouse(() => ({
-  resources: {
-    clients: [
-      client('web', { response_types: types, grant_types: ['authorization_code', 'refresh_token', 'implicit'] }),
-      client('spa', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
-      client('signed', { userinfo_signed_response_alg: 'ES256', id_token_signed_response_alg: 'ES256' }),
-      client('pair', { subject_type: 'pairwise' }),
-      client('sector', { subject_type: 'pairwise', sector_identifier_uri: 'https://sector.example/list' }),
-      client('jar'),
-    ],
-  },
-}))
+const open = suiteHouse(certifiedClients)
 
 const json = async (path: string | URL, init?: RequestInit) => {
   const response = await fetch(new URL(path, open().issuer), init)
