@@ -41,7 +41,10 @@ const chromium: Service = {
   tiers: ['browser'],
   async open() {
     const path = process.env.CHROMIUM ?? findProgram('chromium', 'chromium-browser', 'google-chrome')
-    return path ? { variables: { CHROMIUM: path } } : { missing: 'Chromium (Debian: chromium)' }
+    if (!path) return { missing: 'Chromium (Debian: chromium)' }
+    const { shareBrowser } = await import('#test/browser/chromium.ts')
+    const { url, close } = await shareBrowser(path)
+    return { variables: { CHROMIUM: path, GATEHOUSE_TEST_BROWSER: url }, close }
   },
 }
 

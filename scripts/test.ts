@@ -38,7 +38,7 @@ const tiers: Readonly<Record<string, Tier>> = {
   // The image, the compose file and the chart of deploy/.
   deploy: { folders: ['deploy'], parallel: 1, limitMs: 240_000 },
   peers: { folders: ['peers'], parallel: 1, limitMs: 240_000 },
-  browser: { folders: ['browser'], parallel: 1, limitMs: 300_000 },
+  browser: { folders: ['browser'], parallel: 2, limitMs: 300_000 },
 }
 
 interface Result {

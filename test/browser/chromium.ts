@@ -22,7 +22,18 @@ const ARGS = [
   '--disable-sync',
 ]
 
-export const launch = (): Promise<Browser> => chromium.launch({ executablePath, args: ARGS })
+/** Where the tier's own browser is, when scripts/services.ts has opened one: each file takes windows of it. */
+const shared = process.env.GATEHOUSE_TEST_BROWSER
+
+/** A browser; closing one that is shared closes the windows that were opened through it. */
+export const launch = (): Promise<Browser> =>
+  shared ? chromium.connect(shared) : chromium.launch({ executablePath, args: ARGS })
+
+/** One browser for many processes. @returns what GATEHOUSE_TEST_BROWSER is to be, and its end */
+export const shareBrowser = async (path: string): Promise<{ url: string; close(): Promise<void> }> => {
+  const server = await chromium.launchServer({ executablePath: path, args: ARGS, host: '127.0.0.1' })
+  return { url: server.wsEndpoint(), close: () => server.close() }
+}
 
 export interface Visit {
   readonly context: BrowserContext

@@ -1,6 +1,6 @@
 /** A second factor with a real browser: the picture is scanned, the codes are typed, with scripts and without. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import decodeQr from 'qr/decode.js'
@@ -30,7 +30,7 @@ const scan = async (page: Page): Promise<string> => {
 const downloaded = async (page: Page): Promise<string> => {
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')])
   assert.equal(download.suggestedFilename(), 'recovery-codes.txt')
-  return readFileSync(await download.path(), 'utf8')
+  return text(await download.createReadStream())
 }
 const facts = async (page: Page): Promise<(string | null)[]> => {
   await page.waitForSelector('#page-consent, #page-result')
