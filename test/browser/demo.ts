@@ -9,7 +9,7 @@ import { after, before } from 'node:test'
 import { createSeed } from '#demo/seed.ts'
 
 const executable = join(import.meta.dirname, '../../gatehouse')
-const START_MS = 60_000
+const START_MS = 30_000
 /** Fixed, so that pictures with passwords in them look the same each time. */
 const SEED = 'gatehouse-browser-tests-0123456789'
 
