@@ -2,6 +2,7 @@
  * The bus between nodes. A message is quick but may be lost with its connection; what is sure is counted: the directory's
  * epochs, or where none is given, a number for each kind in Redis. Both are looked at all the time.
  */
+import { type Counts, type OwnChanges, Told } from '#kernel/changes.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import type { Bus, Directory } from '#kernel/ports.ts'
@@ -18,10 +19,6 @@ const POLL = 400
 /** Every so many looks it is made sure that messages come. */
 const LISTEN_EVERY = 12
 
-/** What a directory may tell besides the port; without it own changes are told twice. */
-interface OwnChanges {
-  onOwnChange(listener: (kind: string, epoch: number) => void): () => void
-}
 export interface RedisBusOptions {
   /** Its epochs are the guarantee. */
   readonly directory?: Directory & Partial<OwnChanges>
@@ -29,7 +26,6 @@ export interface RedisBusOptions {
   readonly log: Log
 }
 type Listener = (kind: string, id?: string) => void
-type Counts = Readonly<Record<string, number>>
 interface Message {
   readonly from: string
   readonly kind: string
@@ -47,37 +43,6 @@ const parseMessage = (text: string): Message | undefined => {
     return isMessage(value) ? value : undefined
   } catch {
     return undefined
-  }
-}
-
-/** Which changes were told, by their numbers: each change of a kind has one; those that are not ours are foreign. */
-class Told {
-  readonly #told = new Map<string, number>()
-  readonly #own = new Map<string, number[]>()
-  #started = false
-
-  own(kind: string, count: number): void {
-    const own = this.#own.get(kind)
-    if (own) own.push(count)
-    else this.#own.set(kind, [count])
-  }
-
-  /** The kinds that others changed since the last look. Counts that go back are a directory restored from a backup. */
-  foreign(counts: Counts): string[] {
-    const moved = Object.entries(counts).filter(([kind, count]) => {
-      const told = this.#told.get(kind) ?? 0
-      const own = this.#own.get(kind) ?? []
-      const ours = own.filter((number) => number > told && number <= count).length
-      this.#own.set(
-        kind,
-        own.filter((number) => number > count),
-      )
-      this.#told.set(kind, count)
-      return count - told !== ours
-    })
-    const first = !this.#started
-    this.#started = true
-    return first ? [] : moved.map(([kind]) => kind)
   }
 }
 
