@@ -43,10 +43,11 @@ const silent = new Map<MongoServer, string | false>()
 for (const server of talkative ? [...servers, talkative] : servers)
   silent.set(server, await lacks(server, ['changeStreams']))
 
-for (const [server, skip] of silent) {
-  // Skipped test by test: a skipped suite is counted nowhere.
+for (const [server, reason] of silent) {
+  // Those that have none are tried without them, below.
+  if (reason) continue
   describe(`${server.name}: change streams`, () => {
-    test('one wakes the other nodes, long before they look', { skip }, async (t) => {
+    test('one wakes the other nodes, long before they look', async (t) => {
       const { changing, told } = await twoNodes(t, newDatabase(server), { pollMs: NEVER })
       // The stand-in tells of nothing that was there before its first event.
       await create(changing, 'first')
@@ -59,7 +60,7 @@ for (const [server, skip] of silent) {
     })
 
     test('one that breaks costs nothing: the nodes look', {
-      skip: skip || (server.process ? false : 'not ours to kill'),
+      skip: server.process ? false : 'not ours to kill',
     }, async (t) => {
       const { changing, told } = await twoNodes(t, newDatabase(server), {})
       await create(changing, 'first')
