@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { root } from '../tree.ts'
 
@@ -16,13 +16,23 @@ const tool = join(cache, 'mongodb-memory-server-11.3.0')
 /** Where downloaded servers lie; the tool's own variable may name another place. */
 export const downloads = process.env.MONGOMS_DOWNLOAD_DIR ?? join(cache, 'mongodb-binaries')
 
+/** npm reads the machine's settings beside the Node that runs it, so that must be the machine's own. */
+const machine = {
+  ...process.env,
+  PATH: (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => !folder.includes('node_modules'))
+    .join(delimiter),
+}
+
 const install = async (): Promise<void> => {
   if (existsSync(tool)) return
   const draft = join(cache, `download-draft-${process.pid}`)
   mkdirSync(cache, { recursive: true })
   try {
     cpSync(join(import.meta.dirname, 'download'), draft, { recursive: true })
-    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: draft })
+    const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+    await run('npm', words, { cwd: draft, env: machine })
     if (!existsSync(tool)) renameSync(draft, tool)
   } finally {
     rmSync(draft, { recursive: true, force: true })
@@ -39,8 +49,8 @@ const FETCH = `require('mongodb-memory-server-core').MongoBinary.getPath({ downl
  * @throws Error with one line on why there is none
  */
 export const downloadMongod = async (): Promise<string> => {
-  await install()
   try {
+    await install()
     const { stdout } = await run(process.execPath, ['-e', FETCH, downloads], { cwd: tool })
     return stdout.trim().split('\n').at(-1) ?? ''
   } catch (error) {

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { MongoClient } from 'mongodb'
@@ -108,6 +108,8 @@ describe('--download', { skip: leftOut('mongo') ?? tooOld ?? false }, () => {
   }
   const settings = (folder: string, url: string) => ({
     HOME: folder,
+    // Which registry npm asks, and whom it trusts, stays the machine's choice.
+    npm_config_userconfig: process.env.npm_config_userconfig ?? join(homedir(), '.npmrc'),
     MONGOMS_DOWNLOAD_DIR: join(folder, 'fetched'),
     MONGOMS_DOWNLOAD_MIRROR: url,
     MONGOMS_USE_HTTP: 'true',
