@@ -85,11 +85,20 @@ const switchToWal = async (database: DatabaseSync, path: string): Promise<void> 
   }
 }
 
-/** Refuses another application's file and a newer version's. Answers the version. */
-const checkVersion = (database: DatabaseSync, path: string, schema: Schema): number => {
+/** What the file says of itself, all from one moment: another process may be creating it. */
+const readMarks = (database: DatabaseSync) => {
+  const own = !database.isTransaction
+  if (own) database.exec('BEGIN')
   const version = Number(pragma(database, 'user_version'))
   const id = Number(pragma(database, 'application_id'))
   const empty = database.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined
+  if (own) database.exec('COMMIT')
+  return { version, id, empty }
+}
+
+/** Refuses another application's file and a newer version's. Answers the version. */
+const checkVersion = (database: DatabaseSync, path: string, schema: Schema): number => {
+  const { version, id, empty } = readMarks(database)
   if (id !== schema.applicationId && !(id === 0 && version === 0 && empty))
     throw unavailable(path, `the file is a database, but not one of Gatehouse's ${schema.name}`)
   const known = schema.steps.length
