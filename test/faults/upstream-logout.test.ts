@@ -81,7 +81,7 @@ describe('a logout token while the artifact store cannot write', () => {
     const route = routes.find(({ path }) => path.endsWith('/backchannel-logout')) ?? assert.fail()
     const post = async () => {
       const ctx = { params: { idp: 'acme' }, status: 0 }
-      await route.run(ctx as never, parseFields('logout_token=x'))
+      await route.run(ctx as never, parseFields('logout_token=x.y.z'))
       return ctx.status
     }
     await assert.rejects(post(), (error) => isFault(error, 'store.unavailable'))

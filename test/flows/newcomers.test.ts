@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
+import { settled } from '#test/world/settled.ts'
 import { nora, type Pair, signIn, startPair } from './upstream.ts'
 import { APP, alice, asAlice, authorizationUrl, claimsOf, client, redeem } from './world.ts'
 
@@ -13,12 +14,17 @@ const arrive = async ({ op }: Pair, someone: Browser, who: { username: string; p
   const there = await someone.open(authorizationUrl(op.issuer, { acr_values: 'acme', scope: 'openid profile email' }))
   return signIn(someone, there, { username: who.username, password: who.password })
 }
-const profileOf = async ({ op }: Pair, page: Page): Promise<Record<string, unknown>> => {
+const tokensOf = async ({ op }: Pair, page: Page) => {
   assert.equal(page.url.origin, APP, page.body)
-  const { body } = await redeem(op.issuer, page.url.searchParams.get('code') ?? '')
-  const idToken = claimsOf(body.id_token ?? '')
-  const response = await fetch(`${op.issuer}/userinfo`, { headers: { authorization: `Bearer ${body.access_token}` } })
-  return { ...idToken, ...((await response.json()) as Record<string, unknown>) }
+  return (await redeem(op.issuer, page.url.searchParams.get('code') ?? '')).body
+}
+const userinfo = async ({ op }: Pair, token: string | undefined): Promise<Record<string, unknown>> => {
+  const response = await fetch(`${op.issuer}/userinfo`, { headers: { authorization: `Bearer ${token}` } })
+  return (await response.json()) as Record<string, unknown>
+}
+const profileOf = async (pair: Pair, page: Page): Promise<Record<string, unknown>> => {
+  const tokens = await tokensOf(pair, page)
+  return { ...claimsOf(tokens.id_token ?? ''), ...(await userinfo(pair, tokens.access_token)) }
 }
 
 describe('accounts from outside', () => {
@@ -95,15 +101,14 @@ describe('accounts from outside', () => {
 
   test('a taken username gets a suffix; what the provider sends later updates the claims', async () => {
     const pair = await startPair({ ...trusted, accounts: [{ username: 'nora', password: 'somebody-else-1' }] })
-    const first = await profileOf(pair, await arrive(pair, browser()))
+    const tokens = await tokensOf(pair, await arrive(pair, browser()))
+    const sub = String(claimsOf(tokens.id_token ?? '').sub)
     const house = await pair.op.house()
-    const account = await house.records.accounts.get(String(first.sub))
-    assert.match(account?.username ?? '', /^nora.+/)
-    await house.records.accounts.update(String(first.sub), (now) => ({
-      ...now,
-      claims: { ...now.claims, name: 'Old Name' },
-    }))
+    assert.match((await house.records.accounts.get(sub))?.username ?? '', /^nora.+/)
+    await house.records.accounts.update(sub, (now) => ({ ...now, claims: { ...now.claims, name: 'Old Name' } }))
     await house.close()
+    const shows = async () => (await userinfo(pair, tokens.access_token)).name === 'Old Name'
+    await settled('another process’s change is in force here', shows)
     const second = await profileOf(pair, await arrive(pair, browser()))
     assert.equal(second.name, nora.claims.name)
   })
