@@ -10,7 +10,8 @@ import { openMongoArtifacts, openMongoDirectory } from '#adapters/mongo/index.ts
 import { sha256 } from '#kernel/random.ts'
 import { redeemed } from '#test/contracts/single-use.ts'
 import { NX } from '../../scripts/mongo/nx.ts'
-import { message, newDatabase, servers, start, world } from './mongo-world.ts'
+import { newDatabase, servers, start, world } from './mongo-world.ts'
+import { message } from './processes.ts'
 
 const ASKED = Number(process.env.GATEHOUSE_TEST_RACES ?? 0)
 /** In each of the two processes. */

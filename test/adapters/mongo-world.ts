@@ -1,6 +1,5 @@
 /** What the tests of the MongoDB store share: servers, databases of their own, a clock, other processes. */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { after, type TestContext } from 'node:test'
 import { type Db, MongoClient } from 'mongodb'
 import { type Clock, systemClock } from '#kernel/clock.ts'
@@ -9,6 +8,7 @@ import { silentLog } from '#kernel/log.ts'
 import { randomToken } from '#kernel/random.ts'
 import { gradeLine, type MongoServer, mongoMissing, openMongoServers } from '../../scripts/mongo.ts'
 import { leftOut } from '../../scripts/stores.ts'
+import { startProcess } from './processes.ts'
 
 /** Where there is no server: a loud line here, and no test; with CI set a failure. */
 export const missing = await mongoMissing()
@@ -55,36 +55,8 @@ const drop = async (url: string): Promise<void> => {
 }
 
 /** Another process at work on a database (mongo-process.ts). */
-export const start = (t: TestContext, task: string, ...rest: string[]): ChildProcess => {
-  const child = fork(new URL('./mongo-process.ts', import.meta.url), [task, ...rest], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  })
-  t.after(() => child.kill('SIGKILL'))
-  return child
-}
-/** What it says next; a process that ends first says nothing any more. */
-export const message = async (child: ChildProcess): Promise<unknown> => {
-  const over = new AbortController()
-  const { signal } = over
-  const ended = once(child, 'exit', { signal }).then(([code]) => {
-    throw new Error(`the other process ended with ${code}`)
-  })
-  try {
-    return (await Promise.race([once(child, 'message', { signal }), ended]))[0]
-  } finally {
-    over.abort()
-    ended.catch(() => undefined)
-  }
-}
-
-/** Runs a task in several processes that begin together; answers what each said. */
-export const together = async (t: TestContext, count: number, task: string, ...rest: string[]): Promise<unknown[]> => {
-  const children = Array.from({ length: count }, () => start(t, task, ...rest))
-  await Promise.all(children.map(message))
-  const answers = Promise.all(children.map(message))
-  for (const [nth, child] of children.entries()) child.send(String(nth))
-  return answers
-}
+export const start = (t: TestContext, task: string, ...rest: string[]): ChildProcess =>
+  startProcess(t, './mongo-process.ts', [task, ...rest])
 
 export const unavailable =
   (reason = /./) =>

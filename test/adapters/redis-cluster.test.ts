@@ -7,22 +7,11 @@ import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
+import { settled } from '#test/world/settled.ts'
 import { type RedisProcess, startRedisCluster } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { redisRaces } from './redis-races.ts'
-import {
-  body,
-  clock,
-  emptyAt,
-  isReady,
-  missing,
-  shared,
-  skip,
-  store,
-  unavailable,
-  until,
-  world,
-} from './redis-world.ts'
+import { body, clock, emptyAt, isReady, missing, shared, skip, store, unavailable, world } from './redis-world.ts'
 
 const service = shared(startRedisCluster)
 const realTime = { clock: systemClock, log: silentLog }
@@ -42,18 +31,22 @@ const pairOf = async () => {
 }
 
 /** Every slot has a master again and every server its place. */
-const settled = async (): Promise<void> => {
+const whole = async (): Promise<void> => {
   const { servers } = await service()
-  await until(async () => {
-    const well = servers.map(async (server) => {
-      const replication = await server.ask('INFO replication')
-      return (
-        /role:master|master_link_status:up/.test(replication) &&
-        (await says(server, 'CLUSTER INFO', 'cluster_state:ok'))
-      )
-    })
-    return (await Promise.all(well).catch(() => [false])).every(Boolean)
-  }, 15_000)
+  await settled(
+    'the cluster is whole',
+    async () => {
+      const well = servers.map(async (server) => {
+        const replication = await server.ask('INFO replication')
+        return (
+          /role:master|master_link_status:up/.test(replication) &&
+          (await says(server, 'CLUSTER INFO', 'cluster_state:ok'))
+        )
+      })
+      return (await Promise.all(well).catch(() => [false])).every(Boolean)
+    },
+    15_000,
+  )
 }
 
 describe('redis cluster', { skip: missing }, () => {
@@ -77,7 +70,7 @@ describe('redis cluster', { skip: missing }, () => {
     const told: (string | undefined)[] = []
     there.onChange((_, id) => told.push(id))
     await here.publish('client', 'a')
-    await until(() => told.includes('a'))
+    await settled('the change is told', () => told.includes('a'), 5_000)
   })
 
   test('a slot that moves to another server while it is used: no call is refused', async (t) => {
@@ -125,13 +118,13 @@ describe('redis cluster', { skip: missing }, () => {
     const { replica } = await pairOf()
     const work = await atWork(own, async () => {
       await replica.ask('CLUSTER FAILOVER')
-      await until(() => says(replica, 'ROLE', 'master'))
+      await settled('the replica has taken over', () => says(replica, 'ROLE', 'master'), 5_000)
       await delay(500)
     })
     assert.ok(work.put.length > 50)
     assert.equal(work.refusals, 0)
     assert.deepEqual(await lossOf(own, work), { lost: 0, revived: 0 })
-    await settled()
+    await whole()
   })
 
   test('masters that are killed and started again under load, replicas=1: nothing acknowledged is lost', async (t) => {
@@ -144,7 +137,7 @@ describe('redis cluster', { skip: missing }, () => {
         await delay(100)
         await server.kill()
         await server.start()
-        await settled()
+        await whole()
       }
     })
     t.diagnostic(`put ${work.put.length}, refused ${work.refusals}, longest gap ${work.gap} ms`)
@@ -163,11 +156,11 @@ describe('redis cluster', { skip: missing }, () => {
         await delay(300)
         await master.kill()
         replica.thaw()
-        await until(() => says(replica, 'ROLE', 'master'), 15_000)
+        await settled('the replica has taken over', () => says(replica, 'ROLE', 'master'), 15_000)
         // With replicas=1 nobody confirms its writes before it has one itself.
         await master.start()
-        await settled()
-        await until(isReady(own), 15_000)
+        await whole()
+        await settled('the store is back', isReady(own), 15_000)
         await delay(200)
       })
       const loss = await lossOf(own, work)
@@ -189,8 +182,8 @@ describe('redis cluster', { skip: missing }, () => {
       const work = await atWork(own, async () => {
         await delay(500)
         await fail(master)
-        await until(() => says(replica, 'ROLE', 'master'), 15_000)
-        await until(isReady(own), 15_000)
+        await settled('the replica has taken over', () => says(replica, 'ROLE', 'master'), 15_000)
+        await settled('the store is back', isReady(own), 15_000)
         await delay(500)
       })
       const loss = await lossOf(own, work)
@@ -200,7 +193,7 @@ describe('redis cluster', { skip: missing }, () => {
       // What was acknowledged in the last moment may be lost, since replication does not wait: a handful, never more.
       assert.ok(loss.lost <= 20 && loss.revived <= 20, JSON.stringify(loss))
       await heal(master)
-      await settled()
+      await whole()
       assert.equal(await own.put('Code', { key: sha256('after'), body }), 'stored')
     })
 })

@@ -7,10 +7,11 @@ import { openRedisArtifacts } from '#adapters/redis/index.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
+import { settled } from '#test/world/settled.ts'
 import { type RedisProcess, startRedis } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { startProxy } from './redis-proxy.ts'
-import { body, isReady, key, missing, unavailable, until } from './redis-world.ts'
+import { body, isReady, key, missing, unavailable } from './redis-world.ts'
 
 // Real time: Redis and Gatehouse go by the same here.
 const world = { clock: systemClock, log: silentLog }
@@ -82,7 +83,7 @@ describe('redis: trouble', { skip: missing }, () => {
     // Whoever comes while the first ones are refused waits no longer than they.
     await inTime(() => assert.rejects(store.ready(), unavailable(/./)))
     server.thaw()
-    await until(isReady(store))
+    await settled('the store is back', isReady(store), 5_000)
     // Refused, though Redis may have done it since: whoever tries again with another nonce must not win then.
     const late = await store.get('Code', 'key', key)
     const again = await store.redeem('Code', key, 'another', 2)
@@ -124,7 +125,7 @@ describe('redis: trouble', { skip: missing }, () => {
       }
     }
     const lanes = Array.from({ length: 8 }, (_, nth) => lane(nth))
-    await until(() => written.length > 500, 15_000)
+    await settled('500 rows are written', () => written.length > 500, 15_000)
     await server.kill()
     const died = performance.now()
     await inTime(() => Promise.all(lanes))
@@ -133,7 +134,7 @@ describe('redis: trouble', { skip: missing }, () => {
     await inTime(() => assert.rejects(store.ready(), unavailable(/./)))
     await server.start()
     const started = performance.now()
-    await until(isReady(store))
+    await settled('the store is back', isReady(store), 5_000)
     assert.ok(performance.now() - started < 3000, `ready ${performance.now() - started} ms after the start`)
     assert.ok(started > died)
     const gone = new Set(dropped)
@@ -158,7 +159,7 @@ describe('redis: trouble', { skip: missing }, () => {
         await server.kill()
         await server.start()
         const started = performance.now()
-        await until(isReady(store))
+        await settled('the store is back', isReady(store), 5_000)
         const took = Math.round(performance.now() - started)
         assert.ok(took < 3000, `ready ${took} ms after the start`)
       }
@@ -182,7 +183,7 @@ describe('redis: trouble', { skip: missing }, () => {
     for (const call of [() => store.get('Code', 'key', key), () => store.redeem('Code', key, 'yours', 1)])
       await inTime(() => assert.rejects(call(), unavailable(/./)))
     proxy.slowDown(0)
-    await until(isReady(store))
+    await settled('the store is back', isReady(store), 5_000)
     assert.equal((await store.get('Code', 'key', key))?.consumedAt, 1)
   })
 
@@ -193,7 +194,11 @@ describe('redis: trouble', { skip: missing }, () => {
     rmSync(folder, { recursive: true })
     await server.ask('CONFIG SET save "3600 1"')
     await server.ask('BGSAVE')
-    await until(async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:err'))
+    await settled(
+      'the snapshot has failed',
+      async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:err'),
+      5_000,
+    )
     const unsaved = unavailable(/cannot save to its disk/)
     await assert.rejects(store.put('Code', { key: sha256('b'), body }), unsaved)
     await assert.rejects(store.redeem('Code', key, 'n', 1), unsaved)
@@ -204,7 +209,11 @@ describe('redis: trouble', { skip: missing }, () => {
     mkdirSync(folder)
     await server.ask(`CONFIG SET dir ${folder}`)
     await server.ask('BGSAVE')
-    await until(async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:ok'))
+    await settled(
+      'the snapshot has succeeded',
+      async () => (await server.ask('INFO persistence')).includes('rdb_last_bgsave_status:ok'),
+      5_000,
+    )
     await store.ready()
     assert.equal(await store.redeem('Code', key, 'n', 1), 'won')
   })
@@ -264,7 +273,7 @@ describe('redis: trouble', { skip: missing }, () => {
     await inTime(() => assert.rejects(store.put('Code', { key, body }), unavailable(/./)))
     await server.ask('REPLICAOF NO ONE')
     assert.ok(await answers(server, 'role:master'))
-    await until(isReady(store))
+    await settled('the store is back', isReady(store), 5_000)
     assert.equal(await store.put('Code', { key, body }), 'stored')
   })
 

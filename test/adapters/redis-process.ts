@@ -58,7 +58,8 @@ const tasks: Record<string, () => Promise<void>> = {
     const began = systemClock.now()
     const age = () => systemClock.now() - began
     const pick = (count: number) => randomInt(count)
-    const grantNow = (who: number | string) => `grant ${who} ${Math.floor(age() / 30)}`
+    const period = () => Math.floor(age() / 30)
+    const grantNow = (who: number | string) => `grant ${who} ${period()}`
     const expiresAt = began + 600_000
     const grantOrNone = () => (pick(4) > 0 ? { grant: sha256(grantNow(pick(2))) } : {})
     const putKnown = () => {
@@ -67,9 +68,10 @@ const tasks: Record<string, () => Promise<void>> = {
       return store.put('AccessToken', { key: sha256(`row ${i}`), body, expiresAt, ...found, ...grantOrNone() })
     }
     const putNew = () => store.put('AccessToken', { key: sha256(randomToken()), body, expiresAt, ...grantOrNone() })
+    /** Every other grant stays, for the look-ups to find. */
     const dropOne = async () => {
       const name = grantNow(own)
-      if (dropped.has(name) || pick(3) > 0) return
+      if (period() % 2 > 0 || dropped.has(name) || pick(3) > 0) return
       dropped.add(name)
       await store.dropGrant(sha256(name), expiresAt)
     }

@@ -10,7 +10,8 @@ import { sha256 } from '#kernel/random.ts'
 import { marked, redeemed } from '#test/contracts/single-use.ts'
 import type { RedisService } from '../../scripts/redis.ts'
 import { assertWonOnce, endContest, numbers } from './contention.ts'
-import { begin, body, emptyAt, message, pair, together } from './redis-world.ts'
+import { message, together } from './processes.ts'
+import { body, emptyAt, start } from './redis-world.ts'
 
 const turns = async (count: number) => {
   for (let i = 0; i < count; i++) await turn()
@@ -24,10 +25,8 @@ const open = async (t: TestContext, url: string) => {
 
 /** Two processes that contend as long as the test lasts. */
 const contenders = async (t: TestContext, task: 'redeem' | 'mark', url: string) => {
-  const children = await pair(t, task, url)
-  const here = Promise.all(children.map(message))
-  begin(children)
-  await here
+  const children = [0, 1].map(() => start(t, task, url))
+  await together(children)
   t.after(() => endContest(children))
   return children
 }
@@ -76,7 +75,7 @@ export const redisRaces = (service: () => Promise<RedisService>): void => {
   test('whatever two processes put and drop at once: no row outlives its grant, none is lost to its look-ups', async (t) => {
     const url = emptyAt(await service())
     const own = await open(t, url)
-    const dropped = new Set(((await together(t, 'churn', url)) as string[][]).flat())
+    const dropped = new Set(((await together([0, 1].map(() => start(t, 'churn', url)))) as string[][]).flat())
     assert.ok(dropped.size >= 6, `${dropped.size} grants dropped`)
     const buried = new Set([...dropped].map((name) => sha256(name).toString('hex')))
     const grants = new Map<string, number>()

@@ -7,10 +7,11 @@ import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
+import { settled } from '#test/world/settled.ts'
 import { type RedisProcess, startRedisSentinel } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { redisRaces } from './redis-races.ts'
-import { body, clock, emptyAt, isReady, missing, shared, skip, store, until, world } from './redis-world.ts'
+import { body, clock, emptyAt, isReady, missing, shared, skip, store, world } from './redis-world.ts'
 
 const service = shared(startRedisSentinel)
 const realTime = { clock: systemClock, log: silentLog }
@@ -46,8 +47,12 @@ describe('redis sentinel', { skip: missing }, () => {
       const work = await atWork(own, async () => {
         await delay(500)
         await fail(master)
-        await until(async () => (await mastersNow()).some((other) => other !== master), 15_000)
-        await until(isReady(own), 15_000)
+        await settled(
+          'a replica has taken over',
+          async () => (await mastersNow()).some((other) => other !== master),
+          15_000,
+        )
+        await settled('the store is back', isReady(own), 15_000)
         await delay(500)
       })
       const loss = await lossOf(own, work)
@@ -64,9 +69,13 @@ describe('redis sentinel', { skip: missing }, () => {
         assert.ok(await own.get('Code', 'key', sha256(how)))
         await delay(50)
       }
-      await until(async () => {
-        await here.publish('client', how).catch(() => undefined)
-        return told.includes(how)
-      })
+      await settled(
+        'the change is told',
+        async () => {
+          await here.publish('client', how).catch(() => undefined)
+          return told.includes(how)
+        },
+        5_000,
+      )
     })
 })

@@ -9,9 +9,10 @@ import { openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
 import { artifactStoreContract } from '#test/contracts/artifact-store.ts'
 import { busContract } from '#test/contracts/bus.ts'
+import { settled } from '#test/world/settled.ts'
 import { openRedis, startRedis } from '../../scripts/redis.ts'
 import { startProxy } from './redis-proxy.ts'
-import { body, clock, emptyAt, key, missing, shared, skip, store, unavailable, until, world } from './redis-world.ts'
+import { body, clock, emptyAt, key, missing, shared, skip, store, unavailable, world } from './redis-world.ts'
 
 const service = shared(openRedis)
 /** Nobody else's, whatever REDIS_URL says: its keys are counted. */
@@ -67,7 +68,7 @@ describe('redis', { skip: missing }, () => {
       const { here, told, close } = await pair()
       t.after(close)
       await here.publish('client', 'a')
-      await until(() => told.some(({ kind, id }) => kind === 'client' && id === 'a'))
+      await settled('the change is told', () => told.some(({ kind, id }) => kind === 'client' && id === 'a'), 5_000)
     })
 
     test('what was published while messages are lost is told within a second, and messages come again', async (t) => {
@@ -78,12 +79,16 @@ describe('redis', { skip: missing }, () => {
       await server?.ask('ACL SETUSER default resetchannels')
       t.after(() => server?.ask('ACL SETUSER default allchannels'))
       await here.publish('client', 'a').catch(() => undefined)
-      await until(() => told.some(({ kind }) => kind === 'client'), 1000)
+      await settled('the rebuild is told', () => told.some(({ kind }) => kind === 'client'), 1000)
       await server?.ask('ACL SETUSER default allchannels')
-      await until(async () => {
-        await here.publish('mapping', 'b')
-        return told.some(({ kind, id }) => kind === 'mapping' && id === 'b')
-      })
+      await settled(
+        'messages come again',
+        async () => {
+          await here.publish('mapping', 'b')
+          return told.some(({ kind, id }) => kind === 'mapping' && id === 'b')
+        },
+        5_000,
+      )
     })
   })
 
@@ -100,10 +105,10 @@ describe('redis', { skip: missing }, () => {
       await artifacts.put('Session', full('a'))
       await artifacts.put('Session', full('a'))
       await artifacts.drop('Session', sha256('a'))
-      await until(async () => (await keysOf()) === 0)
+      await settled('no key is left', async () => (await keysOf()) === 0, 5_000)
       await artifacts.put('Session', full('b'))
       assert.equal(await artifacts.dropGrant(sha256('g b'), clock.now() + 1000), 1)
-      await until(async () => (await keysOf()) === 2)
+      await settled('two keys are left', async () => (await keysOf()) === 2, 5_000)
     })
 
     test('whatever expires has a time to live in Redis too', async (t) => {

@@ -16,7 +16,8 @@ import { systemClock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { randomId, sha256 } from '#kernel/random.ts'
-import { body, folder, key, message, newPath, start, store, unavailable, world } from './sqlite-world.ts'
+import { message } from './processes.ts'
+import { body, folder, key, newPath, start, store, unavailable, world } from './sqlite-world.ts'
 
 describe('sqlite: files and versions', () => {
   test('files are for their owner only', async (t) => {

@@ -7,14 +7,14 @@ import { openSqliteDirectory } from '#adapters/sqlite/index.ts'
 import { sha256 } from '#kernel/random.ts'
 import { marked, redeemed } from '#test/contracts/single-use.ts'
 import { assertWonOnce, endContest, numbers } from './contention.ts'
-import { body, goAll, message, newPath, rowCount, start, store, together, world } from './sqlite-world.ts'
+import { goAll, message, together } from './processes.ts'
+import { body, newPath, rowCount, start, store, world } from './sqlite-world.ts'
 
 describe('sqlite: several processes', () => {
   /** Two processes that contend until the test ends. */
   const contenders = async (t: TestContext, task: 'redeem' | 'mark', path: string) => {
     const children = [0, 1].map(() => start(t, task, path))
-    await Promise.all(children.map(message))
-    await goAll(children, String)
+    await together(children)
     t.after(() => endContest(children))
     return children
   }
@@ -38,7 +38,7 @@ describe('sqlite: several processes', () => {
     const path = newPath()
     const directory = await openSqliteDirectory(path, world)
     t.after(() => directory.close())
-    const [one, two] = (await together(t, 'claim', path, 2)) as string[][]
+    const [one, two] = (await together([0, 1].map(() => start(t, 'claim', path)))) as string[][]
     assert.equal(one?.length, 100)
     assert.deepEqual(one, two)
     const accounts = await directory.list('account', { limit: 1000 })

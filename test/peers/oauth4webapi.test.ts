@@ -9,6 +9,7 @@ import { callbackOf, type Gatehouse, keycloakProvider, openGatehouse } from './g
 import { frida, noKeycloak, openRealm, type Realm } from './keycloak.ts'
 
 const redirectUri = 'http://127.0.0.1:9/callback'
+const goodbyeUri = 'http://127.0.0.1:9/goodbye'
 const insecure = { [oauth.allowInsecureRequests]: true }
 
 describe('oauth4webapi registers itself and logs in through Keycloak', { skip: noKeycloak }, () => {
@@ -29,6 +30,7 @@ describe('oauth4webapi registers itself and logs in through Keycloak', { skip: n
         server,
         {
           redirect_uris: [redirectUri],
+          post_logout_redirect_uris: [goodbyeUri],
           client_name: 'Self-registered',
           token_endpoint_auth_method: 'client_secret_post',
         },
@@ -42,8 +44,8 @@ describe('oauth4webapi registers itself and logs in through Keycloak', { skip: n
     await gatehouse?.close()
   })
 
-  const logIn = async () => {
-    const browser = new Browser({ stopAt: (url) => url.port === '9' })
+  const newBrowser = () => new Browser({ stopAt: (url) => url.port === '9' })
+  const logIn = async (browser = newBrowser()) => {
     const [verifier, state, nonce] = [
       oauth.generateRandomCodeVerifier(),
       oauth.generateRandomState(),
@@ -100,5 +102,22 @@ describe('oauth4webapi registers itself and logs in through Keycloak', { skip: n
     const second = await logIn()
     assert.equal(second.asked, false, 'what was allowed is remembered')
     assert.equal(second.claims.sub, first.claims.sub)
+  })
+
+  test('logout comes back to it; access tokens of the session are over', async () => {
+    const browser = newBrowser()
+    const { tokens } = await logIn(browser)
+    const url = new URL(server.end_session_endpoint ?? '')
+    url.search = new URLSearchParams({
+      id_token_hint: tokens.id_token ?? '',
+      post_logout_redirect_uri: goodbyeUri,
+      state: 'see you',
+    }).toString()
+    let page = await browser.open(url)
+    if (page.status !== 0) page = await browser.submit(page, '#logout-yes')
+    // Keycloak has a session too, which is ended on the way.
+    assert.equal(page.url.href, `${goodbyeUri}?state=see+you`, page.body)
+    const over = await oauth.userInfoRequest(server, client, tokens.access_token, insecure)
+    assert.equal(over.status, 401)
   })
 })
