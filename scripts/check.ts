@@ -18,12 +18,17 @@ const files = trackedPaths()
   .filter((path) => !binary.has(extname(path)))
   .map((path) => ({ path, text: readText(path) }))
 
+/** What a merge that nobody finished leaves behind. */
+const unfinishedMerges = (): string[] =>
+  files.filter(({ text }) => /^(<{7}|>{7}) /m.test(text)).map(({ path }) => `${path}: has conflict markers`)
+
 const checks: readonly [string, () => string[]][] = [
   ['types', () => [...tool('tsc', '-p', '.'), ...tool('tsc', '-p', 'tsconfig.browser.json')]],
   ['format and lint', () => tool('biome', 'check', '.', '--diagnostic-level=error', '--max-diagnostics=100')],
   ['import directions', () => importMistakes(files)],
   ['licences', () => licenceMistakes(JSON.parse(readText('package-lock.json')) as Lockfile)],
   ['no machine, no registry', () => addressMistakes(files)],
+  ['no unfinished merge', unfinishedMerges],
 ]
 
 let failed = false

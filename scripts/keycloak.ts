@@ -46,13 +46,10 @@ const fetchAndBuild = async (): Promise<void> => {
   const draft = join(cache, `draft-${process.pid}`)
   mkdirSync(draft, { recursive: true })
   try {
-    await run('mvn', [
-      '-q',
-      '-B',
-      'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack',
-      `-Dartifact=org.keycloak:keycloak-quarkus-dist:${VERSION}:zip`,
-      `-DoutputDirectory=${draft}`,
-    ])
+    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack'
+    const artifact = `org.keycloak:keycloak-quarkus-dist:${VERSION}:zip`
+    // Without a project the plugin leaves its markers where it runs.
+    await run('mvn', ['-q', '-B', goal, `-Dartifact=${artifact}`, `-DoutputDirectory=${draft}`], { cwd: draft })
     const unpacked = join(draft, `keycloak-${VERSION}`)
     await run('bash', [join(unpacked, 'bin/kc.sh'), 'build', '--db=dev-mem'], { env: environment })
     if (!existsSync(home)) renameSync(unpacked, home)
