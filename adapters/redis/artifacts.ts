@@ -20,6 +20,7 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import { randomToken } from '#kernel/random.ts'
+import { createRecent } from '#kernel/recent.ts'
 import { Dump } from './dump.ts'
 import type { Indexes } from './indexes.ts'
 import {
@@ -63,7 +64,7 @@ export class RedisArtifacts implements ArtifactStore {
   readonly #indexes: Indexes
   readonly #clock: Clock
   /** Pointer to the key that it led to last. A wrong one costs nothing but the try. */
-  readonly #hints = new Map<string, string>()
+  readonly #hints = createRecent<string, string>(HINTS)
   #lastOrder = 0
   /** Random characters for the names of writes, made in bulk: a call for each costs more than all else of a put. */
   #names = ''
@@ -121,7 +122,7 @@ export class RedisArtifacts implements ArtifactStore {
       ])
       if (held === null) return undefined
       const key = held.slice(0, held.lastIndexOf(' '))
-      this.#hint(pointer, key)
+      this.#hints.set(pointer, key)
       const found = key === hint ? guess : await this.#read(until, this.#keys.rowNamed(model, key))
       const own = found?.row[by]
       return own && Buffer.compare(own, wanted) === 0 ? found.row : undefined
@@ -233,7 +234,7 @@ export class RedisArtifacts implements ArtifactStore {
     }
     await this.#indexes.point(until, write, held, former)
     if (former) this.#indexes.release([{ place: write.place, former }], write)
-    for (const pointer of write.pointers) this.#hint(pointer.key, write.place.name)
+    for (const pointer of write.pointers) this.#hints.set(pointer.key, write.place.name)
     return 'stored'
   }
 
@@ -279,12 +280,5 @@ export class RedisArtifacts implements ArtifactStore {
     const first = this.#names.slice(0, 8)
     this.#names = this.#names.slice(8)
     return first
-  }
-
-  #hint(pointer: string, key: string): void {
-    this.#hints.delete(pointer)
-    this.#hints.set(pointer, key)
-    const [oldest] = this.#hints.keys()
-    if (this.#hints.size > HINTS && oldest !== undefined) this.#hints.delete(oldest)
   }
 }

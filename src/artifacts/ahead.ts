@@ -6,6 +6,7 @@
  */
 import Provider from 'oidc-provider'
 import type { ArtifactRow, ArtifactStore, Model } from '#kernel/ports.ts'
+import { createRecent } from '#kernel/recent.ts'
 
 export interface Read {
   readonly model: Model
@@ -36,19 +37,6 @@ export const placeName = (model: Model, key: Uint8Array, more = ''): string => `
 type Asked = Map<string, Promise<ArtifactRow | undefined>>
 const nameOf = (model: Model, by: string, value: Uint8Array): string => `${model} ${by} ${textOf(value)}`
 
-const createMemory = () => {
-  const places = new Map<string, readonly Read[]>()
-  return {
-    get: (place: string): readonly Read[] => places.get(place) ?? [],
-    set(place: string, reads: readonly Read[]): void {
-      places.delete(place)
-      places.set(place, reads)
-      const [oldest] = places.keys()
-      if (places.size > PLACES && oldest !== undefined) places.delete(oldest)
-    },
-  }
-}
-
 /** For a store in this process, where reading ahead would only cost. */
 const nothingAhead = (store: ArtifactStore): Ahead => ({
   store,
@@ -60,7 +48,7 @@ const nothingAhead = (store: ArtifactStore): Ahead => ({
 /** @param store read ahead where it says that it is remote */
 export const createAhead = (store: ArtifactStore): Ahead => {
   if (!store.remote) return nothingAhead(store)
-  const memory = createMemory()
+  const memory = createRecent<string, readonly Read[]>(PLACES)
   const requests = new WeakMap<object, Asked>()
 
   const asked = (): Asked | undefined => {
@@ -115,7 +103,7 @@ export const createAhead = (store: ArtifactStore): Ahead => {
       const following = reads()
       if (following.length > 0) memory.set(place(), following)
     },
-    begin: (place) => ask(memory.get(place())),
+    begin: (place) => ask(memory.get(place()) ?? []),
     ask: (reads) => ask(reads()),
   }
 }

@@ -6,6 +6,7 @@ import Provider, { type AdapterPayload } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
+import { createRecent } from '#kernel/recent.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { placeOf } from './box.ts'
 
@@ -75,7 +76,7 @@ interface Opened {
  * bytes are the very same is it not deciphered again, which saves half of what sealing costs at the token endpoint.
  */
 const createOpened = () => {
-  const opened = new Map<string, Opened>()
+  const opened = createRecent<string, Opened>(OPENED)
   const read = (entry: Opened): AdapterPayload => {
     entry.value ??= JSON.parse(entry.json) as AdapterPayload
     return entry.value
@@ -87,13 +88,7 @@ const createOpened = () => {
     },
     set(name: string, body: Uint8Array, json: string): Opened {
       const entry: Opened = { body, json }
-      if (body.length > LARGEST_OPENED) return entry
-      if (opened.size >= OPENED) {
-        const oldest = opened.keys().next()
-        if (!oldest.done) opened.delete(oldest.value)
-      }
-      opened.delete(name)
-      opened.set(name, entry)
+      if (body.length <= LARGEST_OPENED) opened.set(name, entry)
       return entry
     },
     read,
@@ -102,12 +97,11 @@ const createOpened = () => {
 
 /** Ids come in again and again: a token with each use, its grant and session with each token. */
 const createKeys = () => {
-  const keys = new Map<string, Uint8Array>()
+  const keys = createRecent<string, Uint8Array>(OPENED)
   return (id: string): Uint8Array => {
     const known = keys.get(id)
     if (known) return known
     const key = sha256(id)
-    if (keys.size >= OPENED) keys.clear()
     keys.set(id, key)
     return key
   }

@@ -3,6 +3,7 @@
  * hint. An answer that was under way when the record changed is handed out but not kept.
  */
 import type { Clock } from '#kernel/clock.ts'
+import { createRecent } from '#kernel/recent.ts'
 
 const MOST_ENTRIES = 10_000
 const HARD_LIMIT_MS = 30_000
@@ -15,15 +16,8 @@ export interface Cache<T> {
 }
 
 export const createCache = <T>(clock: Clock, most = MOST_ENTRIES, limitMs = HARD_LIMIT_MS): Cache<T> => {
-  const kept = new Map<string, { value: T; until: number }>()
+  const kept = createRecent<string, { value: T; until: number }>(most)
   const underWay = new Map<string, Promise<T>>()
-
-  const keep = (key: string, value: T) => {
-    kept.set(key, { value, until: clock.now() + limitMs })
-    if (kept.size <= most) return
-    const oldest = kept.keys().next()
-    if (!oldest.done) kept.delete(oldest.value)
-  }
 
   const begin = (key: string, load: () => Promise<T>): Promise<T> => {
     const loading = load().then(
@@ -31,7 +25,7 @@ export const createCache = <T>(clock: Clock, most = MOST_ENTRIES, limitMs = HARD
         // Forgotten meanwhile: another load may be under way under this key, or none.
         if (underWay.get(key) === loading) {
           underWay.delete(key)
-          keep(key, value)
+          kept.set(key, { value, until: clock.now() + limitMs })
         }
         return value
       },
@@ -47,11 +41,7 @@ export const createCache = <T>(clock: Clock, most = MOST_ENTRIES, limitMs = HARD
   return {
     async get(key, load) {
       const entry = kept.get(key)
-      if (entry && entry.until > clock.now()) {
-        kept.delete(key)
-        kept.set(key, entry)
-        return entry.value
-      }
+      if (entry && entry.until > clock.now()) return entry.value
       kept.delete(key)
       return underWay.get(key) ?? begin(key, load)
     },

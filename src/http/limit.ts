@@ -8,6 +8,7 @@ import { Fault, isFault } from '#kernel/faults.ts'
 import { networkOf } from '#kernel/network.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import { sha256 } from '#kernel/random.ts'
+import { createRecent } from '#kernel/recent.ts'
 
 export interface LimitOptions {
   readonly store: Pick<ArtifactStore, 'increment'>
@@ -27,7 +28,7 @@ const AHEAD = 50
 /** ms that a count may lie here, and after which what the store said last is no longer believed. */
 const REST_MS = 50
 const STALE_MS = 1000
-/** Networks that are remembered, the oldest forgotten first. */
+/** Networks that are remembered, those that ask forgotten last. */
 const MOST_NETWORKS = 10_000
 
 /** One network in one window: what the store counted, and what it was not told yet. */
@@ -96,22 +97,18 @@ class Counter {
 
 /** Windows begin at multiples of their length, so that every node knows when one ends. */
 export const createLimit = ({ store, clock, windowMs, max }: LimitOptions): Limit => {
-  let counters = new Map<string, Counter>()
+  const counters = createRecent<string, Counter>(MOST_NETWORKS)
   let countedIn = 0
 
   const counterOf = (network: string, window: number, end: number): Counter => {
     if (window !== countedIn) {
-      counters = new Map()
+      counters.clear()
       countedIn = window
     }
     const known = counters.get(network)
     if (known) return known
     const key = sha256(`requests ${windowMs} ${window} ${network}`)
     const counter = new Counter((by) => store.increment(key, by, end))
-    if (counters.size >= MOST_NETWORKS) {
-      const oldest = counters.keys().next()
-      if (!oldest.done) counters.delete(oldest.value)
-    }
     counters.set(network, counter)
     return counter
   }

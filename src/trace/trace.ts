@@ -82,8 +82,10 @@ export const createTrace = (
       if (steps.length < MOST_STEPS)
         steps.push({ at: clock.now(), step, ...(detail && { detail: redact(detail) as Record<string, unknown> }) })
       gathered.set(reference, steps)
-      const [oldest] = gathered.keys()
-      if (gathered.size > MOST_LOGINS && oldest !== undefined) gathered.delete(oldest)
+      if (gathered.size > MOST_LOGINS) {
+        const [oldest] = gathered.keys()
+        if (oldest !== undefined) gathered.delete(oldest)
+      }
       later()
     },
     flush,
