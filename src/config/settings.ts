@@ -45,7 +45,7 @@ const trustProxy = z
   .default(false)
   .meta({
     allowed: 'true, false or a list of addresses and ranges such as 10.0.0.0/8',
-    help: 'Whose X-Forwarded-* headers are believed: nobody, everybody, or these addresses.',
+    help: 'Whose X-Forwarded-* headers are believed: nobody, everybody, or these addresses. With `true` whoever reaches the port names its own address and scheme, past every limit per address: only where the proxy alone can.',
   })
 
 const stores = z

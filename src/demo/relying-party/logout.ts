@@ -43,6 +43,7 @@ interface Means {
   readonly jwks: Parameters<typeof verifySignature>[2]['jwks']
   readonly client: RelyingPartyClient
   readonly now: number
+  /** Whether nobody believed a token with this jti before. */
   readonly isNew: (jti: string) => boolean
 }
 
@@ -57,6 +58,8 @@ const checkToken = async (token: Decoded, { metadata, jwks, client, now, isNew }
   list.equal(['aud', 'Audience', 'Back-Channel Logout 2.6 (3)'], payload.aud, client.client_id)
   const age = typeof payload.iat === 'number' ? now - payload.iat : Number.NaN
   list.verdict(Math.abs(age) < FRESH, ['iat', 'Issued just now', 'Back-Channel Logout 2.6 (3)'], `${age} s ago`)
+  const left = typeof payload.exp === 'number' ? payload.exp - now : Number.NaN
+  list.verdict(left > 0, ['exp', 'Not expired', 'Back-Channel Logout 2.6 (3)'], `${left} s left`)
   const some = payload.sub !== undefined || payload.sid !== undefined
   list.verdict(
     some,
@@ -80,11 +83,6 @@ const checkToken = async (token: Decoded, { metadata, jwks, client, now, isNew }
 export const createLogoutDesk = (desk: Desk, all: () => Iterable<Session>): LogoutDesk => {
   const notices: Notice[] = []
   const seen = new Set<string>()
-  const isNew = (jti: string): boolean => {
-    if (seen.has(jti)) return false
-    seen.add(jti)
-    return true
-  }
   const note = (notice: Notice): Notice => {
     notices.unshift(notice)
     notices.length = Math.min(notices.length, MOST_NOTICES)
@@ -127,9 +125,11 @@ export const createLogoutDesk = (desk: Desk, all: () => Iterable<Session>): Logo
         jwks: keys?.jwks,
         client,
         now: epochSeconds(desk.clock),
-        isNew,
+        isNew: (jti) => !seen.has(jti),
       })
       const ok = passed(checks)
+      // Only of those that are believed: a forged token must not use up the honest one's.
+      if (ok) seen.add(String(token.payload.jti))
       const { sid, sub } = token.payload
       const means = (session: Session) => {
         const claims = claimsOf(session)

@@ -49,7 +49,10 @@ export type Scope = z.output<typeof scopeRecord>
 /** Published at `/sector/<id>`: the redirect URIs named here, and those of the clients named here. */
 export const sectorRecord = z.strictObject({
   id: recordId.meta({ help: 'Part of the address /sector/<id>.' }),
-  redirectUris: z.array(z.string().refine((uri) => URL.canParse(uri), 'must be an absolute URI')).default([]),
+  redirectUris: z
+    .array(z.string().refine((uri) => URL.canParse(uri), 'must be an absolute URI'))
+    .default([])
+    .meta({ help: 'Redirect URIs that are published whoever has them, beside those of `clients`.' }),
   clients: z.array(z.string().min(1)).default([]).meta({ help: 'Client ids whose redirect URIs are published too.' }),
 })
 export type SectorIdentifier = z.output<typeof sectorRecord>
