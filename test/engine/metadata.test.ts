@@ -189,6 +189,10 @@ describe('what is advertised works', () => {
       }
     for (const alg of keyAlgorithms.filter((each) => !algs.includes(each)))
       assert.equal(await registers('request_object_encryption_alg', alg), false, alg)
+    for (const enc of contentAlgorithms.filter((each) => !encs.includes(each))) {
+      const more = { request_object_encryption_alg: algs[0] }
+      assert.equal(await registers('request_object_encryption_enc', enc, more), false, enc)
+    }
   })
 
   look('response_types_supported', 'response_modes_supported', 'authorization_response_iss_parameter_supported')
@@ -316,11 +320,22 @@ describe('what is advertised works, at the token endpoint and around', () => {
   })
 
   look('dpop_signing_alg_values_supported')
-  test('DPoP: every algorithm of proofs', async () => {
-    for (const alg of list('dpop_signing_alg_values_supported')) {
+  test('DPoP: every algorithm of proofs, and no other', async () => {
+    const prove = async (alg: string) => {
       const proof = await dpop(alg, String(document.token_endpoint))
-      const answer = await post(open(), '/token', { grant_type: 'client_credentials' }, 'web', { dpop: proof })
+      return post(open(), '/token', { grant_type: 'client_credentials' }, 'web', { dpop: proof })
+    }
+    const offered = list('dpop_signing_alg_values_supported')
+    for (const alg of offered) {
+      const answer = await prove(alg)
       assert.deepEqual([answer.status, answer.token_type], [200, 'DPoP'], `${alg}: ${answer.error_description}`)
+    }
+    // Those that jose makes asymmetric keys for: symmetric ones and none are no proofs at all (RFC 9449 4.2).
+    const others = signingAlgorithms.filter((alg) => !offered.includes(alg) && !/^(HS|none|ES256K)/.test(alg))
+    assert.ok(others.length > 2)
+    for (const alg of others) {
+      const answer = await prove(alg)
+      assert.deepEqual([answer.status, answer.error], [400, 'invalid_dpop_proof'], alg)
     }
   })
 
