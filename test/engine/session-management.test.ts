@@ -72,6 +72,19 @@ describe('session_state', () => {
       },
     },
     {
+      name: 'fragment.jwt',
+      over: { response_mode: 'fragment.jwt' },
+      read: (answer) => {
+        const response = new URLSearchParams(answer.url.hash.slice(1)).get('response') ?? ''
+        return decodeJwt(response).session_state as string
+      },
+    },
+    {
+      name: 'form_post.jwt',
+      over: { response_mode: 'form_post.jwt' },
+      read: ({ body }) => decodeJwt(fieldsOf(body).response ?? '').session_state as string,
+    },
+    {
       name: 'response_type none',
       over: { response_type: 'none' },
       read: (answer) => params(answer).get('session_state') ?? undefined,
