@@ -102,8 +102,8 @@ const clientCommands = (root: Command, shell: Shell, done: Done) => {
     .option('--limit <count>', 'at most so many', positive, 100)
     .option('--after <id>', 'those that follow this id')
     .action(async (flags) => done(await listClients(shell, flags)))
-  command(client, 'summary <id>', 'what one client is and may do, as Markdown', { json: false }).action(
-    async (id: string, flags) => done(await summariseClient(shell, id, flags)),
+  command(client, 'summary <id>', 'what one client is and may do, as Markdown').action(async (id: string, flags) =>
+    done(await summariseClient(shell, id, flags)),
   )
   for (const [word, disabled] of [
     ['disable', true],

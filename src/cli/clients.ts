@@ -53,7 +53,9 @@ export const summariseClient = (shell: Shell, id: string, flags: Flags): Promise
     const client = await find(opened, id)
     const methods = Object.keys(methodSettings).filter((id) => settings.methods[id]?.enabled !== false)
     const around = await readSurroundings({ settings, records: opened.records, methods })
-    shell.io.out(clientSummary(client, around, systemClock.now()))
+    const summary = clientSummary(client, around, systemClock.now())
+    if (flags.json) printJson(shell.io, { client_id: id, state: stateOf(client), summary })
+    else shell.io.out(summary)
     return 0
   })
 

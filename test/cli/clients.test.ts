@@ -31,6 +31,8 @@ describe('client', () => {
     assert.equal(code, 0)
     assert.doesNotMatch(out, /nobody-may-read/)
     assert.equal(out, readFileSync(golden, 'utf8'))
+    const json = await shell.run(['client', 'summary', 'web', '--json'])
+    assert.deepEqual(JSON.parse(json.out), { client_id: 'web', state: 'enabled', summary: out })
     const missing = await shell.run(['client', 'summary', 'wbe'])
     assert.deepEqual([missing.code, missing.out], [1, ''])
     assert.match(missing.err, /There is no client wbe/)
