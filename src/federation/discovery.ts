@@ -5,6 +5,7 @@
  */
 import { domainToASCII } from 'node:url'
 import { groups } from '#kernel/acr.ts'
+import { withoutPort } from '#kernel/network.ts'
 import type { Acr, IdentityProvider } from '#kernel/records/provider.ts'
 import { isEmail } from './profile.ts'
 
@@ -166,7 +167,7 @@ export const providerAt = (
   return providers.find(
     ({ enabled, hosts, paths }) =>
       enabled &&
-      ((host !== undefined && hosts.includes(host)) ||
+      ((host !== undefined && hosts.some((each) => withoutPort(each) === host)) ||
         (path !== undefined && paths.some((each) => path === each || path.startsWith(`${each.replace(/\/$/, '')}/`)))),
   )
 }

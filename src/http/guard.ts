@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Fault } from '#kernel/faults.ts'
+import { withoutPort } from '#kernel/network.ts'
 import type { Ctx } from './context.ts'
 import { endpointOf } from './endpoints.ts'
 import { createHeaders, isFlow } from './headers.ts'
@@ -24,7 +25,7 @@ export const isProbe = (path: string): boolean => path === '/healthz' || path ==
 export interface GuardOptions {
   readonly issuer: string
   readonly trustProxy: TrustProxy
-  /** Further hosts that identity providers claim (CONTRACT 5), lower-case, without default port. Asked per request, so keep it cheap. */
+  /** Further hosts that identity providers claim (CONTRACT 5), lower-case, without port. Asked per request, so keep it cheap. */
   readonly hosts?: (() => ReadonlySet<string>) | undefined
 }
 
@@ -89,7 +90,7 @@ export const createGuard = (options: GuardOptions): Guard => {
       options.trustProxy !== false && trusts(clientAddress(req.socket.remoteAddress ?? '', undefined, trusts))
     const named = (trusted && single(req.headers['x-forwarded-host'])) || req.headers.host || ''
     const host = plainHost(named, issuer.protocol)
-    if (host === undefined || (host !== issuer.host && !options.hosts?.().has(host)))
+    if (host === undefined || (host !== issuer.host && !options.hosts?.().has(withoutPort(host))))
       throw new Fault('request.host', { host: named.slice(0, 255) })
     if (secure && !(req.socket as TLSSocket).encrypted) {
       const proto = trusted ? single(req.headers['x-forwarded-proto'])?.toLowerCase() : 'http'

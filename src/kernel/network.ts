@@ -42,3 +42,6 @@ export const networkOf = (text: string): string => {
   const groups = [...left, ...Array.from({ length: missing }, () => '0'), ...right]
   return `${groups.slice(0, 4).join(':')}::/64`
 }
+
+/** The name of a `Host`: `acme.example:8443` → `acme.example`, `[::1]:80` → `[::1]`. */
+export const withoutPort = (host: string): string => host.replace(/:\d{1,5}$/, '')
