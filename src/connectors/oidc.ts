@@ -40,7 +40,10 @@ const LONGEST_HINT = 512
 /** CONTRACT 6, the part that depends on what the relying party asked and on the provider's `forward`. */
 const wishes = (wish: Wish, { forward }: IdentityProvider, settings: OidcSettings): Record<string, string> => {
   const acrValues = forward.acr_values ?? wish.acrValues ?? settings.default_acr_values ?? []
-  const locales = (forward.ui_locales && wish.uiLocales) || (settings.default_ui_locales ?? []).join(' ')
+  const locales =
+    (forward.ui_locales && wish.uiLocales) ||
+    (settings.default_ui_locales ?? []).join(' ') ||
+    (forward.ui_locales && wish.defaultLocale)
   const prompt = wish.passive ? 'none' : wish.forceLogin ? 'login' : undefined
   const maxAge = forward.max_age ? (wish.forceLogin ? 0 : wish.maxAge) : undefined
   const hint = forward.login_hint ? wish.loginHint?.slice(0, LONGEST_HINT) : undefined

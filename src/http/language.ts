@@ -39,14 +39,19 @@ const ranked = (header: string): string[] =>
 export const negotiate = (
   wish: { readonly uiLocales?: string | undefined; readonly acceptLanguage?: string | undefined },
   messages: Pick<Messages, 'available' | 'fallback'>,
-): string =>
-  first((wish.uiLocales ?? '').slice(0, 512).split(' ').filter(Boolean), messages.available) ??
-  first(ranked(wish.acceptLanguage ?? ''), messages.available) ??
-  messages.fallback
+): string => wished(wish, messages) ?? messages.fallback
+
+const wished: (...given: Parameters<typeof negotiate>) => string | undefined = (wish, { available }) =>
+  first((wish.uiLocales ?? '').slice(0, 512).split(' ').filter(Boolean), available) ??
+  first(ranked(wish.acceptLanguage ?? ''), available)
+
+const wishesOf = (ctx: Ctx) => {
+  const asked = ctx.state.uiLocales ?? ctx.query.ui_locales
+  return { uiLocales: typeof asked === 'string' ? asked : undefined, acceptLanguage: ctx.get('accept-language') }
+}
+
+/** The page's language where the relying party or the browser asked for it; undefined where it is the configured default. */
+export const wishedLanguage = (ctx: Ctx, messages: Messages): string | undefined => wished(wishesOf(ctx), messages)
 
 /** The texts that this request's page is written with. */
-export const textsFor = (ctx: Ctx, messages: Messages): Texts => {
-  const asked = ctx.state.uiLocales ?? ctx.query.ui_locales
-  const uiLocales = typeof asked === 'string' ? asked : undefined
-  return messages.texts(negotiate({ uiLocales, acceptLanguage: ctx.get('accept-language') }, messages))
-}
+export const textsFor = (ctx: Ctx, messages: Messages): Texts => messages.texts(negotiate(wishesOf(ctx), messages))

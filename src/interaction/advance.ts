@@ -1,6 +1,6 @@
 /** Does what the journey says comes next: shows a page, leaves for a provider, or hands the result to the engine. */
 import type { Ctx } from '#http/context.ts'
-import { textsFor } from '#http/language.ts'
+import { wishedLanguage } from '#http/language.ts'
 import { seeOther } from '#http/route.ts'
 import { requestedAcr } from '#kernel/acr.ts'
 import { type FaultCode, faults, isFault } from '#kernel/faults.ts'
@@ -15,14 +15,14 @@ import { setupNeeded, showRecoveryCodes, showSetup, withoutSession } from './set
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
 /** OIDC Core 3.1.2.1: what the relying party demands of the authentication, for the provider to honour (CONTRACT 6). */
-export const wishOf = ({ params }: Interaction, language: string): Wish => {
+export const wishOf = ({ params }: Interaction, language: Pick<Wish, 'uiLocales' | 'defaultLocale'> = {}): Wish => {
   const prompts = (text(params.prompt) ?? '').split(' ')
   const maxAge = params.max_age === undefined ? undefined : Number(params.max_age)
   const loginHint = text(params.login_hint)
   return {
     forceLogin: prompts.includes('login') || maxAge === 0,
     passive: prompts.includes('none'),
-    uiLocales: language,
+    ...language,
     ...(maxAge !== undefined && Number.isInteger(maxAge) && { maxAge }),
     ...(loginHint !== undefined && { loginHint }),
   }
@@ -107,8 +107,9 @@ const acrsFor = async (world: InteractionWorld, { params }: Interaction, id: str
 const leave = async (world: InteractionWorld, ctx: Ctx, login: Login, provider: string) => {
   const { interaction, reference, journey, plan } = login
   const acrValues = await acrsFor(world, interaction, provider)
+  const uiLocales = wishedLanguage(ctx, world.messages)
   const wish = {
-    ...wishOf(interaction, textsFor(ctx, world.messages).lang),
+    ...wishOf(interaction, uiLocales ? { uiLocales } : { defaultLocale: world.messages.fallback }),
     ...(acrValues.length > 0 && { acrValues }),
   }
   if (journey.picked !== provider) world.trace.add(reference, 'chosen', { by: plan.by, provider })
@@ -155,7 +156,7 @@ export const stumble = async (
     detail: { fault: code, ...facts },
   })
   const alone = plan.steps.every((options) => options.length < 2)
-  if (wishOf(interaction, '').passive || (alone && ANSWERS.has(code))) return refuse(world, ctx, login, code)
+  if (wishOf(interaction).passive || (alone && ANSWERS.has(code))) return refuse(world, ctx, login, code)
   const after = await remember(world, login, {
     passed: journey.passed,
     ...(journey.accountId !== undefined && { accountId: journey.accountId }),
@@ -170,7 +171,7 @@ export const advance = async (world: InteractionWorld, ctx: Ctx, login: Login): 
   if (login.interaction.prompt.name === 'consent') return showConsent(world, ctx, login)
   const step = next(login.journey, login.plan)
   // OIDC Core 3.1.2.1: prompt=none forbids any page.
-  const silent = wishOf(login.interaction, '').passive
+  const silent = wishOf(login.interaction).passive
   if (silent && step.go !== 'leave' && step.go !== 'finish' && step.go !== 'unreachable')
     return finish(world, ctx, login, {
       error: 'interaction_required',

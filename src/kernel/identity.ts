@@ -24,6 +24,9 @@ export interface Wish {
   /** Seconds. */
   readonly maxAge?: number
   readonly loginHint?: string
+  /** The page's language, where the relying party or the browser asked for it. */
   readonly uiLocales?: string
+  /** The page's language, where nobody asked for one: the registration's own goes before. */
+  readonly defaultLocale?: string
   readonly acrValues?: readonly string[]
 }

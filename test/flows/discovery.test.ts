@@ -4,9 +4,15 @@ import { request } from 'node:http'
 import { before, describe, test } from 'node:test'
 import { Browser, type Page } from '#test/world/browser.ts'
 import { type Pair, providerOf, startPair } from './upstream.ts'
-import { APP, authorizationUrl, client } from './world.ts'
+import { APP, authorizationUrl, client, startGatehouse } from './world.ts'
 
 const browser = () => new Browser({ stopAt: ({ origin }) => origin === APP })
+const metadata = (issuer: string) => ({
+  issuer,
+  authorization_endpoint: `${issuer}/authorize`,
+  token_endpoint: `${issuer}/token`,
+  jwks_uri: `${issuer}/jwks`,
+})
 const preselect = (provider: string) => Buffer.from(JSON.stringify({ provider })).toString('base64url')
 
 describe('discovery', () => {
@@ -79,6 +85,21 @@ describe('discovery', () => {
     const kept = page.trail.find(({ pathname }) => pathname === '/authorize')
     assert.equal(kept?.searchParams.get('state'), 'path')
   })
+  test('the path of a provider takes a posted request, and answers HEAD as GET', async () => {
+    const [address, query] = start({ state: 'posted', ui_locales: 'de en' }).split('?')
+    const place = address?.replace('/authorize', '/acme/authorize') ?? ''
+    const posted = await fetch(place, { method: 'POST', body: new URLSearchParams(query), redirect: 'manual' })
+    const head = await fetch(`${place}?${query}`, { method: 'HEAD', redirect: 'manual' })
+    for (const answer of [posted, head]) {
+      assert.equal(answer.status, 303)
+      const kept = new URL(answer.headers.get('location') ?? '')
+      assert.equal(kept.origin + kept.pathname, address)
+      assert.equal(kept.searchParams.get('state'), 'posted')
+      assert.equal(kept.searchParams.get('ui_locales'), 'de en')
+      assert.equal(kept.searchParams.get('preselectedExternalProvider'), preselect('acme'))
+    }
+    isUpstream(await browser().open(posted.headers.get('location') ?? ''))
+  })
   test('the host of a provider does too; nothing else is served there, and other hosts are refused', async () => {
     const { port } = new URL(pair.op.issuer)
     const get = (path: string, host: string) =>
@@ -91,10 +112,12 @@ describe('discovery', () => {
           .end()
       })
     const query = new URL(start()).search
-    const kept = await get(`/authorize${query}`, 'acme.id.example.org')
-    assert.equal(kept.status, 303)
-    assert.ok(kept.location.startsWith(`${pair.op.issuer}/authorize?`), kept.location)
-    assert.equal(new URL(kept.location).searchParams.get('preselectedExternalProvider'), preselect('acme'))
+    for (const host of ['acme.id.example.org', `ACME.id.example.org:${port}`]) {
+      const kept = await get(`/authorize${query}`, host)
+      assert.equal(kept.status, 303, host)
+      assert.ok(kept.location.startsWith(`${pair.op.issuer}/authorize?`), kept.location)
+      assert.equal(new URL(kept.location).searchParams.get('preselectedExternalProvider'), preselect('acme'))
+    }
     assert.equal((await get('/jwks', 'acme.id.example.org')).status, 421)
     assert.equal((await get('/.well-known/openid-configuration', 'evil.example')).status, 421)
   })
@@ -126,5 +149,26 @@ describe('discovery', () => {
       page = await browser().open(start())
     assert.match(page.body, /data-provider="later"/)
     await house.close()
+  })
+  test('the provider is sent the page’s language, or the registration’s where nobody asked for one of ours', async () => {
+    const stated = (more: Record<string, unknown> = {}) => ({
+      oidc: { client_id: 'us', client_secret: 'shared', metadata: metadata('https://login.acme.example'), ...more },
+    })
+    const { issuer } = await startGatehouse({
+      clients: [client({ trusted: true })],
+      identityProviders: [
+        providerOf('', stated()),
+        providerOf('', { id: 'sv', ...stated({ default_ui_locales: 'sv fi' }) }),
+      ],
+    })
+    const locales = async (provider: string, language: string, more: Record<string, string> = {}) => {
+      const away = new Browser({ stopAt: ({ hostname }) => hostname === 'login.acme.example', language })
+      const page = await away.open(authorizationUrl(issuer, { acr_values: provider, ...more }))
+      return page.url.searchParams.get('ui_locales')
+    }
+    assert.equal(await locales('sv', 'sv'), 'sv fi')
+    assert.equal(await locales('sv', 'de-CH, sv'), 'de')
+    assert.equal(await locales('sv', 'sv', { ui_locales: 'de' }), 'de')
+    assert.equal(await locales('acme', 'sv'), 'en')
   })
 })

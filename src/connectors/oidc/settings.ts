@@ -56,7 +56,9 @@ const shape = z.strictObject({
     .refine((scope) => scope.split(' ').includes('openid'), 'must contain "openid" (OIDC Core 3.1.2.1)'),
   par: z.boolean().default(false).meta({ help: 'Push the request (RFC 9126) instead of plain query parameters.' }),
   default_acr_values: values.optional(),
-  default_ui_locales: values.optional().meta({ help: 'Sent where the page has no language of its own.' }),
+  default_ui_locales: values
+    .optional()
+    .meta({ help: 'Sent where neither the relying party nor the browser asks for a language that we have.' }),
   default_max_age: z.number().int().min(0).optional().meta({ unit: 'seconds' }),
   require_auth_time: z.boolean().default(false),
   id_token_signed_response_alg: z
