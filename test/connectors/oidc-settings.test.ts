@@ -54,6 +54,28 @@ describe('logout and settings', () => {
   }
   const record = (oidc: Record<string, unknown>) => schema.safeParse({ id: 'acme', protocol: 'oidc', oidc })
 
+  test('the answer of a provider to a registration can be pasted as it is', async (t) => {
+    const answer = {
+      client_name: 'Gatehouse',
+      redirect_uris: ['https://id.example.org/federation/acme/callback'],
+      post_logout_redirect_uris: ['https://id.example.org/federation/acme/logged-out'],
+      response_types: ['code'],
+      grant_types: ['authorization_code', 'refresh_token'],
+      application_type: 'web',
+      subject_type: 'pairwise',
+      contacts: ['ops@example.org'],
+      backchannel_logout_uri: 'https://id.example.org/federation/acme/backchannel-logout',
+      backchannel_logout_session_required: true,
+      client_id_issued_at: 1_700_000_000,
+      client_secret_expires_at: 0,
+      registration_client_uri: 'https://op.example/register/c',
+      registration_access_token: 'of-the-registration',
+    }
+    const house = await openHouse({ oidc: () => answer })
+    t.after(house.close)
+    assert.equal((await house.login()).uid, 'Alice.01')
+  })
+
   for (const [what, oidc, path] of [
     ['neither issuer nor metadata', { issuer: undefined }, 'oidc.issuer'],
     ['an issuer that is no web address', { issuer: 'op.example' }, 'oidc.issuer'],
@@ -71,6 +93,9 @@ describe('logout and settings', () => {
       'oidc.client_secret',
     ],
     ['an unknown member', { clientId: 'c' }, 'oidc'],
+    ['a registration without the code flow', { response_types: ['id_token'] }, 'oidc.response_types'],
+    ['a registration for another grant', { grant_types: ['implicit'] }, 'oidc.grant_types'],
+    ['encryption, which is not built', { id_token_encrypted_response_alg: 'RSA-OAEP' }, 'oidc'],
     ['an unknown algorithm', { id_token_signed_response_alg: 'RS1' }, 'oidc.id_token_signed_response_alg'],
   ] as const)
     test(`settings refused: ${what}`, () => {

@@ -37,6 +37,40 @@ const serverMetadata = z.looseObject({
   pushed_authorization_request_endpoint: webUrl.optional(),
 })
 
+const addresses = z.array(z.string().min(1))
+
+/**
+ * What else a registration says (OIDC Registration 2, RFC 7591 2 and 3.2.1, the logout specifications): kept beside, so
+ * that the provider's answer can be pasted as it is. The provider acts on it, not we. Members that demand something of us
+ * which is not built, such as encryption, are no settings.
+ */
+const registered = {
+  redirect_uris: addresses.optional(),
+  response_types: addresses.optional(),
+  grant_types: addresses.optional(),
+  application_type: z.enum(['web', 'native']).optional(),
+  contacts: addresses.optional(),
+  client_name: z.string().optional(),
+  client_uri: webUrl.optional(),
+  logo_uri: webUrl.optional(),
+  policy_uri: webUrl.optional(),
+  tos_uri: webUrl.optional(),
+  subject_type: z.enum(['public', 'pairwise']).optional(),
+  sector_identifier_uri: webUrl.optional(),
+  initiate_login_uri: webUrl.optional(),
+  post_logout_redirect_uris: addresses.optional(),
+  backchannel_logout_uri: webUrl.optional(),
+  backchannel_logout_session_required: z.boolean().optional(),
+  frontchannel_logout_uri: webUrl.optional(),
+  frontchannel_logout_session_required: z.boolean().optional(),
+  software_id: z.string().optional(),
+  software_version: z.string().optional(),
+  client_id_issued_at: z.number().int().min(0).optional(),
+  client_secret_expires_at: z.number().int().min(0).optional(),
+  registration_client_uri: webUrl.optional(),
+  registration_access_token: secret.optional(),
+}
+
 const shape = z.strictObject({
   issuer: webUrl.optional().meta({ help: 'The provider; everything else is discovered there (OIDC Discovery 4).' }),
   metadata: serverMetadata.optional().meta({ help: 'The discovery document, for providers that publish none.' }),
@@ -66,6 +100,7 @@ const shape = z.strictObject({
     .optional()
     .meta({ help: '"none": signatures of ID tokens are not checked. Absent: what the provider announces.' }),
   userinfo_signed_response_alg: z.enum(ASYMMETRIC).optional(),
+  ...registered,
 })
 
 export const oidcSettings = shape.superRefine((settings, context) => {
@@ -77,6 +112,9 @@ export const oidcSettings = shape.superRefine((settings, context) => {
     issue('jwks', 'is needed when metadata has no jwks_uri')
   if (!settings.client_secret && ((method !== undefined && method !== 'none') || alg?.startsWith('HS')))
     issue('client_secret', `is needed for ${alg?.startsWith('HS') ? alg : method}`)
+  if (settings.response_types?.includes('code') === false) issue('response_types', 'must contain "code"')
+  if (settings.grant_types?.includes('authorization_code') === false)
+    issue('grant_types', 'must contain "authorization_code"')
   if (settings.userinfo_signed_response_alg && (alg === 'none' || alg?.startsWith('HS')))
     issue('userinfo_signed_response_alg', `cannot be combined with id_token_signed_response_alg ${alg}`)
 })
