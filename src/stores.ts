@@ -2,6 +2,8 @@
  * Which adapter an address names, which bus goes with a pair of stores, and what a store's trouble at start is called.
  * Adapters are loaded when they are needed: who uses SQLite pays for no other driver. Only wire and the commands use it.
  */
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { addressMistake as mongoMistake } from '#adapters/mongo/url.ts'
 import { addressMistake as redisMistake } from '#adapters/redis/url.ts'
 import type { Settings } from '#config/settings.ts'
@@ -31,8 +33,15 @@ export const storeMistake = (address: string): string | undefined => {
   return kind === 'mongodb' ? mongoMistake(address) : undefined
 }
 
+/** The path of a SQLite file, its folder made: as the default's has to be. What prevents that, the adapter says. */
+const housed = async (address: string): Promise<string> => {
+  const path = storePath(address)
+  await mkdir(dirname(path), { recursive: true }).catch(() => undefined)
+  return path
+}
+
 const artifactsOf: Readonly<Record<StoreKind, (address: string, world: World) => Promise<ArtifactStore>>> = {
-  sqlite: async (address, world) => (await sqlite()).openSqliteArtifacts(storePath(address), world),
+  sqlite: async (address, world) => (await sqlite()).openSqliteArtifacts(await housed(address), world),
   redis: async (address, world) => (await redis()).openRedisArtifacts(address, world),
   mongodb: async (address, world) => (await mongodb()).openMongoArtifacts(address, world),
 }
@@ -40,7 +49,7 @@ const artifactsOf: Readonly<Record<StoreKind, (address: string, world: World) =>
 const directoryOf: Readonly<
   Record<Exclude<StoreKind, 'redis'>, (address: string, world: World) => Promise<Directory>>
 > = {
-  sqlite: async (address, world) => (await sqlite()).openSqliteDirectory(storePath(address), world),
+  sqlite: async (address, world) => (await sqlite()).openSqliteDirectory(await housed(address), world),
   mongodb: async (address, world) => (await mongodb()).openMongoDirectory(address, world),
 }
 

@@ -46,6 +46,21 @@ test('check-config says yes, or every mistake on a line of its own', async (t) =
   assert.deepEqual([other.code, other.out, lines(other.err).length], [1, '', 2])
 })
 
+test('the folder of a SQLite file is made, with a master key of one’s own too', async (t) => {
+  const shell = await openShell(t)
+  const config = await shell.file('elsewhere.yaml', {
+    stores: { artifacts: 'sqlite:./new/a/artifacts.db', directory: 'sqlite:./new/b/directory.db' },
+    masterKey: Buffer.alloc(32, 7).toString('base64url'),
+    accounts: [{ username: 'alice' }],
+  })
+  const listed = await shell.spawn(['account', 'list', '--config', config, '--json'])
+  assert.equal(listed.err, '')
+  assert.deepEqual(
+    (json(listed).accounts as { username: string }[]).map(({ username }) => username),
+    ['alice'],
+  )
+})
+
 test('apply prints the difference, once', async (t) => {
   const shell = await openShell(t)
   const file = await shell.file('resources.json', resources)
