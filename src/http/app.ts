@@ -131,18 +131,19 @@ export const createApp = (options: AppOptions): App => {
     const path = plainPath(ctx.path, base)
     if (path !== ctx.path) ctx.path = path
     guard.admit(ctx)
-    if (limit && !isFree(ctx.path.startsWith(base) ? ctx.path.slice(base.length) : ctx.path)) await limit(ctx.ip)
-    if (ctx.state.host !== undefined && ctx.state.host !== issuer.host) {
+    const elsewhere = ctx.state.host !== undefined && ctx.state.host !== issuer.host
+    const below = ctx.path === base || ctx.path.startsWith(`${base}/`)
+    // Before anything is refused: how that is said depends on the path.
+    if (!elsewhere && below) ctx.path = ctx.path.slice(base.length) || '/'
+    if (limit && !isFree(ctx.path)) await limit(ctx.ip)
+    if (elsewhere) {
       const refuse = () => {
         throw new Fault('request.host', { host: ctx.state.host })
       }
       await providerHosts?.answer(ctx, refuse)
       return
     }
-    if (base) {
-      if (ctx.path !== base && !ctx.path.startsWith(`${base}/`)) notFound()
-      ctx.path = ctx.path.slice(base.length) || '/'
-    }
+    if (!below) notFound()
     await (engine && endpointOf(ctx.path)?.endpoint.machine ? toEngine(ctx) : pages(ctx))
     if (ctx.status === 404 && ctx.body == null && ctx.respond !== false) notFound()
   }

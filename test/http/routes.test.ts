@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import type { Middleware } from '#http/context.ts'
 import { endpoints } from '#http/endpoints.ts'
 import { type Route, seeOther } from '#http/route.ts'
+import { Fault } from '#kernel/faults.ts'
 import { open, says } from './world.ts'
 
 const routes: Route[] = [
@@ -152,4 +153,15 @@ test('an issuer with a path: everything lives below it, links and assets too', a
   assert.deepEqual(JSON.parse((await world.ask('/op/jwks', { headers })).body), { engine: '/jwks', sent: '' })
   for (const path of ['/', '/jwks', '/opx/jwks', '/op2'])
     assert.equal((await world.ask(path, { headers })).status, 404, path)
+})
+
+test('below a path too, software that comes too often gets JSON', async (t) => {
+  const limit = async () => {
+    throw new Fault('request.limited', { retryAfter: 3 })
+  }
+  const world = await open(t, () => ({ routes: [], limit, trustProxy: true }), { issuer: 'https://example.org/op' })
+  const { status, headers, body } = await world.ask('/op/jwks', { headers: { host: 'example.org' } })
+  assert.deepEqual([status, headers['retry-after']], [429, '3'])
+  assert.match(String(headers['content-type']), /^application\/json/)
+  assert.equal(typeof JSON.parse(body).error, 'string')
 })
