@@ -52,10 +52,14 @@ export const showConsent = async (world: InteractionWorld, ctx: Ctx, login: Logi
   })
 }
 
-/** @param fields `scope`: the boxes that stayed ticked */
+/** The boxes that stayed ticked. Each has a name of its own, so that scripts that know a field by its name lose none. */
+const ticked = ({ params }: Fields): string[] =>
+  [...params].filter(([name]) => /^scope(?:-\d+)?$/.test(name)).map(([, scope]) => scope)
+
+/** @param fields `scope-0` and so on: the boxes that stayed ticked */
 export const decideConsent = async (world: InteractionWorld, ctx: Ctx, login: Login, fields: Fields): Promise<void> => {
   const { interaction, client, reference } = login
-  const allowed = new Set([...fields.all('scope'), 'openid'])
+  const allowed = new Set([...ticked(fields), 'openid'])
   const optional = askedScopes(login).filter((name) => name !== 'openid' && name !== 'offline_access')
   const rejectedScopes = optional.filter((name) => !allowed.has(name))
   const grantId = await interaction.grant({ rejectedScopes, remember: client.trusted || client.persist_authorizations })

@@ -28,7 +28,7 @@ describe('consent', () => {
   const boxes = ({ document }: Page): Record<string, boolean> =>
     Object.fromEntries(
       document.tags
-        .filter(({ attributes }) => attributes.name === 'scope')
+        .filter(({ attributes }) => attributes.name?.startsWith('scope'))
         .map(({ attributes }) => [attributes.value ?? '', 'checked' in attributes]),
     )
   const untick = (page: Page, scope: string): Page => {
@@ -58,7 +58,7 @@ describe('consent', () => {
     assert.deepEqual(boxes(again), { profile: true, email: false, phone: true }, 'everything, as it was answered')
     const silent = await browser.open(ask('openid phone', { prompt: 'none' }))
     assert.equal(answerOf(silent).get('error'), 'consent_required')
-    const allowed = await browser.submit(again, '#allow', { scope: 'email' })
+    const allowed = await browser.submit(untick(untick(again, 'profile'), 'phone'), '#allow', { 'scope-1': 'email' })
     assert.equal((await redeem(allowed)).scope, 'openid email')
   })
 

@@ -23,7 +23,7 @@ const promised: { readonly [N in PageName]: { fields?: string[]; buttons?: strin
   },
   choose: { fields: ['email'], buttons: ['continue', 'cancel'], also: ['data-provider="acme"', 'data-provider="uni"'] },
   identify: { fields: ['email'], buttons: ['continue', 'cancel'] },
-  consent: { buttons: ['allow', 'deny'], also: ['name="scope"'] },
+  consent: { buttons: ['allow', 'deny'], also: ['name="scope-1"'] },
   email: { fields: ['email'], buttons: ['continue', 'cancel'] },
   logout: {
     buttons: ['logout-yes', 'logout-no'],
@@ -78,6 +78,10 @@ const checkMarkup = (html: string) => {
   assert.match(html, /<title>[^<]{3,}<\/title>/)
   const ids = [...html.matchAll(/\sid="([^"]*)"/g)].map((match) => match[1])
   assert.equal(new Set(ids).size, ids.length, `ids are unique: ${ids}`)
+  for (const [form] of html.matchAll(/<form\b.*?<\/form>/gs)) {
+    const fields = tags(form, 'input').map((tag) => attribute(tag, 'name'))
+    assert.equal(new Set(fields).size, fields.length, `fields of a form have names of their own: ${fields}`)
+  }
   for (const described of [...html.matchAll(/aria-describedby="([^"]*)"/g)]) assert.ok(ids.includes(described[1]))
   for (const input of tags(html, 'input').filter((tag) => attribute(tag, 'type') !== 'hidden')) {
     const id = attribute(input, 'id')
@@ -182,7 +186,7 @@ test('the provider that was left for is offered again', async (t) => {
 test('required scopes cannot be unticked, optional ones are boxes', async (t) => {
   const body = await render(t, 'consent', samples.consent)
   assert.equal(tags(body, 'input').filter((tag) => attribute(tag, 'type') === 'checkbox').length, 2)
-  assert.doesNotMatch(body, /name="scope"[^>]*value="openid"/)
+  assert.doesNotMatch(body, /name="scope[^>]*value="openid"/)
 })
 
 test('the page to sign in weighs less than 30 kB with everything it needs', async (t) => {
