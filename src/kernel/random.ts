@@ -22,8 +22,13 @@ export const randomBytes = (count: number): Buffer => {
 /** A fresh base64url token; 32 bytes (256 bits) unless told. */
 export const randomToken = (bytes = 32): string => randomBytes(bytes).toString('base64url')
 
-/** An opaque 128-bit record id, base64url. */
-export const randomId = (): string => randomToken(16)
+/** An opaque record id, base64url, of 128 bits unless told; it begins with a letter or digit as every id does (CONTRACT 3). */
+export const randomId = (bytes = 16): string => {
+  for (;;) {
+    const id = randomToken(bytes)
+    if (id[0] !== '-' && id[0] !== '_') return id
+  }
+}
 
 /** What a person reads aloud to support: 10 characters without look-alikes (about 50 bits). */
 export const randomReference = (): string => {

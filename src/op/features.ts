@@ -1,6 +1,7 @@
 /** Which of oidc-provider's features are on, and with what (ENGINE 8). Every callback is given: a default would write notices. */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
+import { randomId } from '#kernel/random.ts'
 import type { SecretGuard } from './client-secrets.ts'
 import { POLICY } from './clients.ts'
 import type { HookSeams } from './hooks.ts'
@@ -115,6 +116,7 @@ export const createFeatures = (settings: OpSettings, given: FeatureParts): Featu
       initialAccessToken: true,
       policies: { [POLICY]: given.registrationPolicy },
       issueRegistrationAccessToken: true,
+      idFactory: () => randomId(32),
     },
     registrationManagement: { enabled: settings.registration.enabled, rotateRegistrationAccessToken: true },
   }
