@@ -128,6 +128,8 @@ const object = clientRecord.extend(members)
 /** What a file writes → the record: `logout_uri` is read as `frontchannel_logout_uri`, `trusted` implies remembering. */
 export const clientInput = object.superRefine(rules).transform(
   ({ logout_uri, ...client }): Client => ({
+    // The default is the code flow (RFC 7591 2), which a client that only acts for itself has not.
+    ...(!needsRedirect(client) && { response_types: [] }),
     ...client,
     ...(logout_uri !== undefined && { frontchannel_logout_uri: logout_uri }),
     persist_authorizations: client.trusted || client.persist_authorizations,

@@ -40,6 +40,13 @@ const readLogoutUri = (draft: Draft) => {
   delete draft.logout_uri
 }
 
+/** The default of `response_types` is that of the code flow, which a client that only acts for itself has not (RFC 7591 2.1). */
+const agreeOnGrants = (draft: Draft) => {
+  const { grant_types: grants } = draft
+  if (!Array.isArray(grants) || grants.includes('authorization_code') || grants.includes('implicit')) return
+  draft.response_types ??= []
+}
+
 const wordsOf = (scope: unknown): string[] =>
   typeof scope === 'string' ? scope.split(' ').filter((word) => word !== '') : []
 
@@ -141,6 +148,7 @@ export const createRegistrationPolicy = (given: RegistrationParts, isHouse: (tok
     const current = ctx.oidc.route === 'client_update' ? ctx.oidc.client : undefined
     const statement = await stated(draft, current, readStatement)
     readLogoutUri(draft)
+    agreeOnGrants(draft)
     const wrong = fault(draft)
     if (wrong) throw new errors.InvalidClientMetadata(wrong)
     keepOurs(draft, current)

@@ -36,7 +36,7 @@ test('keys that are rotated sign and verify in the running server, and clients t
       body: new URLSearchParams({ grant_type: 'client_credentials' }),
     })
   assert.equal((await token()).status, 401)
-  const robot = { client_id: 'robot', client_secret: 'secret', grant_types: ['client_credentials'], response_types: [] }
+  const robot = { client_id: 'robot', client_secret: 'secret', grant_types: ['client_credentials'] }
   const applied = await shell.run(['apply', '-'], { input: JSON.stringify({ clients: [robot] }) })
   assert.equal(applied.code, 0, applied.err)
   const answer = await until(token, ({ status }) => status === 200)

@@ -357,6 +357,23 @@ describe('what certification tries', () => {
     }
   })
 
+  test('a client that only acts for itself says no more than that', async () => {
+    const registered = await fetch(`${op.issuer}/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ grant_types: ['client_credentials'] }),
+    })
+    assert.equal(registered.status, 201)
+    const { client_id, client_secret, response_types } = (await registered.json()) as Record<string, unknown>
+    assert.deepEqual(response_types, [])
+    const answer = await fetch(`${op.issuer}/token`, {
+      method: 'POST',
+      headers: { authorization: basicAuth(String(client_id), String(client_secret)) },
+      body: new URLSearchParams({ grant_type: 'client_credentials' }),
+    })
+    assert.equal(answer.status, 200)
+  })
+
   test('client authentication: basic, post and a wrong secret', async () => {
     const grant = { grant_type: 'client_credentials' }
     const basic = await fetch(`${op.issuer}/token`, {
