@@ -113,6 +113,7 @@ export const serve = async (
     pid: child.pid ?? 0,
     log: () => log,
     async stop() {
+      if (child.signalCode !== null) return child.exitCode
       const ended = once(child, 'exit')
       child.kill('SIGTERM')
       await ended

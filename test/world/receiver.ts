@@ -1,7 +1,7 @@
 /** Relying parties' logout addresses on one real socket: verifies what comes to the back channel as Back-Channel Logout 2.6 says. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
+import { createRemoteJWKSet, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 
 export interface Heard {
   readonly client: string
@@ -25,12 +25,12 @@ export interface Receiver {
   frontchannel(client: string): string
   /** How a client's addresses answer from now on; 200 unless told. */
   answer(client: string, manner: Manner): void
-  /** Waits until so many tokens of these clients were heard. Throws after 30 s with what came. */
+  /** Waits until so many tokens of these clients were heard. Throws after a minute with what came. */
   wait(clients: readonly string[]): Promise<Heard[]>
   close(): Promise<void>
 }
 
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 const bodyOf = async (req: IncomingMessage): Promise<string> => {
   const chunks: Buffer[] = []
@@ -38,8 +38,14 @@ const bodyOf = async (req: IncomingMessage): Promise<string> => {
   return Buffer.concat(chunks).toString()
 }
 
-/** @param issuer whose tokens are believed; read when a token comes */
-export const openReceiver = async (issuer: () => string): Promise<Receiver> => {
+/**
+ * @param issuer whose tokens are believed; read when a token comes
+ * @param keysOf the issuer's keys; from its key document unless given
+ */
+export const openReceiver = async (
+  issuer: () => string,
+  keysOf: () => JWTVerifyGetKey = () => createRemoteJWKSet(new URL(`${issuer()}/jwks`)),
+): Promise<Receiver> => {
   const heard: Heard[] = []
   const asked: { client: string; token: string; answered: Manner }[] = []
   const framed: URL[] = []
@@ -48,8 +54,7 @@ export const openReceiver = async (issuer: () => string): Promise<Receiver> => {
   const seen = new Set<string>()
 
   const verify = async (token: string, client: string): Promise<JWTPayload> => {
-    const keys = createRemoteJWKSet(new URL(`${issuer()}/jwks`))
-    const { payload } = await jwtVerify(token, keys, {
+    const { payload } = await jwtVerify(token, keysOf(), {
       issuer: issuer(),
       audience: client,
       typ: 'logout+jwt',
