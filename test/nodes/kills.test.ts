@@ -1,6 +1,6 @@
 /**
  * A node on SQLite that is killed in the midst of its work: what it acknowledged is there, what was used up or revoked
- * stays so, and it is ready again soon. GATEHOUSE_TEST_KILLS=50 for a long run.
+ * stays so, and it is ready again soon. GATEHOUSE_TEST_KILLS says how often (50 unless told).
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -11,7 +11,7 @@ import { ask } from '#test/http/world.ts'
 import { Browser } from '#test/world/browser.ts'
 import { freePorts } from '#test/world/free-port.ts'
 
-const KILLS = Number(process.env.GATEHOUSE_TEST_KILLS ?? 5)
+const KILLS = Number(process.env.GATEHOUSE_TEST_KILLS ?? 50)
 const WORKERS = 6
 /** Loads of these lengths, ms: a kill must not always meet the same moment. */
 const LOADS = [120, 350, 700, 220, 500]

@@ -1,7 +1,7 @@
 /**
  * Two nodes on Redis and MongoDB behind nginx without stickiness, started together on empty stores, and restarted one
  * after the other while people sign in with an external provider and applications redeem: nobody notices.
- * GATEHOUSE_TEST_LOGINS says how many sign in (300 unless told).
+ * GATEHOUSE_TEST_LOGINS says how many sign in (2,000 unless told).
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -15,7 +15,7 @@ import { freePorts } from '#test/world/free-port.ts'
 import { emptyPair, masterKey, pairMissing } from '#test/world/stores.ts'
 import { nginxMissing, startNginx } from './nginx.ts'
 
-const LOGINS = Number(process.env.GATEHOUSE_TEST_LOGINS ?? 300)
+const LOGINS = Number(process.env.GATEHOUSE_TEST_LOGINS ?? 2000)
 /** People at the provider; each of them comes often, as another browser. */
 const PEOPLE = 10
 const AT_A_TIME = 6
