@@ -48,10 +48,13 @@ const readable = (path: string, file: string | undefined, report: Report) => {
   }
 }
 
+/** Of a pattern there may be nothing yet, of which the log tells. */
+const isPattern = (path: string): boolean => /[*?[{]/.test(path)
+
 const files = ({ listen, egress, hooks }: Valid<Settings>, report: Report) => {
   hooks?.forEach((pattern, index) => {
-    if (globSync(pattern).length === 0)
-      report(`hooks.${index}`, `found ${JSON.stringify(pattern)}, which names no file, must name one or more`)
+    if (!isPattern(pattern) && globSync(pattern).length === 0)
+      report(`hooks.${index}`, `found ${JSON.stringify(pattern)}, which names no file, must name one, or be a pattern`)
   })
   readable('listen.tls.certFile', listen?.tls?.certFile, report)
   readable('listen.tls.keyFile', listen?.tls?.keyFile, report)

@@ -181,6 +181,7 @@ const callIn = async (
 export const openHooks = async (options: HooksOptions): Promise<OpenHooks> => {
   const { clock, log, trace, limitMs = LIMIT_MS } = options
   const paths = hookFiles(options.patterns)
+  for (const pattern of options.patterns) if (globSync(pattern).length === 0) log.warn('hook.none', { pattern })
   if (paths.length === 0) return { ...noHooks, files: [], health: () => [], close: async () => undefined }
   const states = createStates(clock)
   const { current, close } = keepProcess(paths, options)

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isFault } from '#kernel/faults.ts'
-import { app, hookFolder, open, person } from './world.ts'
+import { settled } from '#test/world/settled.ts'
+import { app, open, person } from './world.ts'
 
 const given = { use: 'userinfo', scopes: ['openid'], client: app, account: person } as const
 const failed = (reason: RegExp) => (error: unknown) =>
@@ -118,7 +119,7 @@ describe('hooks', () => {
     const slow = assert.rejects(hooks.run('claims', {}, given), failed(/too long/))
     await hooks.run('login', {}, { acr: 'basic', amr: [], address: '', client: app, account: person })
     await slow
-    await until(() => hooks.lines.some(({ fields }) => fields.line === 'told'))
+    await settled('the line is told', () => hooks.lines.some(({ fields }) => fields.line === 'told'))
   })
 
   test('one that never answers again and again is left alone for a while', async () => {
@@ -141,7 +142,7 @@ describe('hooks', () => {
         { limitMs: 1500 },
       )
       await assert.rejects(hooks.run('claims', { kill: true }, given), failed(/./))
-      await until(async () => {
+      await settled('it is over', async () => {
         const answer = await hooks.run('claims', {}, given).catch(() => undefined)
         return answer?.fine === true
       })
@@ -165,17 +166,10 @@ describe('hooks', () => {
       )
   })
 
-  test('no file, no process', async () => {
+  test('no file, no process; a pattern that fits none is told of', async () => {
     const hooks = await open({}, { patterns: [] })
-    assert.deepEqual([hooks.files, hooks.has('claims')], [[], false])
-    assert.match(hookFolder({}), /\*\.ts$/)
+    assert.deepEqual([hooks.files, hooks.has('claims'), hooks.lines], [[], false, []])
+    const none = await open({})
+    assert.deepEqual([none.files, none.lines.map(({ event }) => event)], [[], ['hook.none']])
   })
 })
-
-const until = async (holds: () => boolean | Promise<boolean>) => {
-  for (let count = 0; count < 300; count++) {
-    if (await holds()) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  assert.fail('it never came true')
-}
