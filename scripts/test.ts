@@ -201,10 +201,15 @@ const stop = () => {
 }
 process.once('SIGINT', stop).once('SIGTERM', stop)
 
+/** A path as a shell completes it. */
+const isWithin = (file: string, path: string): boolean => {
+  const plain = path.replace(/^\.\//, '').replace(/\/$/, '')
+  return file === plain || file.startsWith(`${plain}/`)
+}
 const wanted = process.argv.slice(2).filter((word) => word !== '--download')
 const isWanted = (file: string) =>
   wanted.length === 0 ||
-  wanted.some((word) => word === tierOf(file) || word === file.split('/')[1] || file === word.replace(/^\.\//, ''))
+  wanted.some((word) => word === tierOf(file) || word === file.split('/')[1] || isWithin(file, word))
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => file.replaceAll('\\', '/'))
   .filter((file) => !file.startsWith('test/.cache/') && isWanted(file))

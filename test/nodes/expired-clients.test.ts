@@ -9,7 +9,7 @@ import { pairMissing, pairNames } from '#test/world/stores.ts'
 
 type Json = Record<string, string>
 /** Long enough for a sign-in on a busy machine. */
-const LIFE_S = 8
+const LIFE_S = 15
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const posted = async (server: NodeServer, path: string, fields: Json, headers: Json) => {
