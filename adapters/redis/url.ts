@@ -1,6 +1,6 @@
 /**
  * The address of a Redis: `redis://[user:password@]host[:port][/db]`, `redis+cluster://host[:port],host[:port],…`,
- * `redis+sentinel://host[:port],…/name[/db]`; `rediss` in place of `redis` for TLS. After `?`: `prefix` (of every key,
+ * `redis+sentinel://host[:port],…[/name[/db]]`, the name mymaster unless told; `rediss` in place of `redis` for TLS. After `?`: `prefix` (of every key,
  * for several Gatehouses in one Redis), `replicas` (that must have a write before it counts, see confirm.ts), `ca`, `cert`, `key` (PEM files), `servername`, `sentinelUsername`, `sentinelPassword`.
  * User and password are percent-encoded. No message of this file repeats a password.
  */
@@ -40,6 +40,8 @@ export interface Address extends Credentials {
 
 const SHAPE = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?(.*))?$/
 const OPTIONS = ['prefix', 'replicas', 'ca', 'cert', 'key', 'servername', 'sentinelUsername', 'sentinelPassword']
+/** As in the configuration that Sentinel comes with. */
+const USUAL_MASTER = 'mymaster'
 const PORTS = { alone: 6379, cluster: 6379, sentinel: 26379 }
 /** Version of the layout of keys (layout.ts): another one never reads these. */
 const VERSION = 'gh1:'
@@ -121,8 +123,7 @@ export const parseAddress = (url: string): Address => {
     .map((host) => parseHost(host, PORTS[mode]))
   if (mode === 'alone' && hosts.length > 1) throw wrong('several hosts need redis+cluster:// or redis+sentinel://')
   const parts = (path ?? '').split('/')
-  const name = mode === 'sentinel' ? decode(parts.shift() ?? '') : ''
-  if (mode === 'sentinel' && name === '') throw wrong('after the sentinels comes "/" and the name of the master')
+  const name = mode === 'sentinel' ? decode(parts.shift() ?? '') || USUAL_MASTER : ''
   if (mode === 'cluster' && parts.some((part) => part !== '')) throw wrong('a Cluster has no numbered databases')
   if (parts.length > 1) throw wrong('there is more than a database after the host')
   const options = readOptions(query)

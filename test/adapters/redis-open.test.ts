@@ -64,6 +64,7 @@ describe('redis: addresses', () => {
     ])
     const sentinel = parseAddress('redis+sentinel://a,b:1/main/3?sentinelPassword=hunter')
     assert.deepEqual([sentinel.mode, sentinel.name, sentinel.db], ['sentinel', 'main', 3])
+    assert.equal(parseAddress('redis+sentinel://a,b').name, 'mymaster')
     assert.deepEqual([sentinel.hosts[0]?.port, sentinel.sentinel], [26379, { password: 'hunter' }])
     assert.ok(![cluster, sentinel].some(({ label }) => label.includes('hunter')))
   })
@@ -79,7 +80,6 @@ describe('redis: addresses', () => {
     'redis://a/one': /is not a number/,
     'redis://a/1/2': /more than a database/,
     'redis+cluster://a/1': /no numbered databases/,
-    'redis+sentinel://a': /name of the master/,
     'redis://a?tls=true': /unknown option "tls"/,
     'redis://a?replicas=many': /"replicas" is a number/,
     'redis://a?ca=x.pem': /needs TLS/,
