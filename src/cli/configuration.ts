@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { configurationSchema, type Loaded, loadConfiguration, type Rooms } from '#config/load.ts'
 import { builtInMappings, protocolSettings } from '#connectors/index.ts'
 import { methodSettings } from '#methods/index.ts'
+import { judgeClients } from '#op/client-check.ts'
 import { storeMistake } from '#src/stores.ts'
 import type { Env, Opened, Shell } from './seams.ts'
 
@@ -14,6 +15,7 @@ export const rooms: Rooms = {
   methods: methodSettings,
   mappings: [...builtInMappings.keys()],
   storeMistake,
+  judgeClients,
 }
 
 /** The schema of a whole file, as this version has it. */

@@ -1,6 +1,7 @@
 /** What one setting asks of another. Each check sees only what was valid by itself, so that all mistakes come at once. */
 import { accessSync, constants, globSync } from 'node:fs'
 import { isIP } from 'node:net'
+import type { Client } from '#kernel/records/client.ts'
 import { didYouMean } from './mistakes.ts'
 import { checkRateLimit } from './rate-limit.ts'
 import type { Settings } from './settings.ts'
@@ -19,6 +20,8 @@ export interface Known {
   readonly languages: readonly string[]
   /** What is wrong with a store's address behind its scheme ("must …", no secret in it); undefined when nothing is. */
   readonly storeMistake?: ((address: string) => string | undefined) | undefined
+  /** What is wrong with each client as a whole; undefined where nothing is. Asked of those that are right member by member. */
+  readonly judgeClients?: ((settings: Settings, clients: readonly Client[]) => (string | undefined)[]) | undefined
 }
 
 /** RFC 6890 and 6761: only this machine. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { z } from 'zod'
+import type { Client } from '#kernel/records/client.ts'
 import { checkResources, type Names, type PartialResources } from './check-resources.ts'
 import { checkSettings, type Known } from './checks.ts'
 import { type Override, override, readEnvironment } from './environment.ts'
@@ -32,6 +33,8 @@ export interface Rooms {
   readonly languages?: readonly string[]
   /** What is wrong with a store's address behind its scheme, from the adapters; see `Known`. */
   readonly storeMistake?: (address: string) => string | undefined
+  /** What is wrong with clients as a whole, from the engine; see `Known`. */
+  readonly judgeClients?: Known['judgeClients']
 }
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -60,11 +63,18 @@ export interface Loaded {
 export const configurationSchema = (rooms: Pick<Rooms, 'protocols' | 'methods'>) =>
   z.strictObject({ ...settingsShape(rooms.methods), ...resourcesShape(rooms.protocols) })
 
-export const knownTo = ({ methods, mappings = [], languages = ['en', 'de'], storeMistake }: Rooms): Known => ({
+export const knownTo = ({
+  methods,
+  mappings = [],
+  languages = ['en', 'de'],
+  storeMistake,
+  judgeClients,
+}: Rooms): Known => ({
   methods: Object.keys(methods),
   mappings,
   languages,
   storeMistake,
+  judgeClients,
 })
 
 /** @throws ConfigurationError when the file cannot be read or is not YAML */
@@ -161,6 +171,7 @@ export const loadConfiguration = (given: Sources): Loaded => {
   const report = (path: string, message: string) => mistakes.push({ path, message })
   checkSettings(settings, knownTo(given), report)
   checkResources(resourcesIn(judged.valid), settings, namesIn(written), knownTo(given), report)
+  mistakes.push(...wholeClients(given, settings, resourcesIn(judged.valid), mistakes))
   if (mistakes.length > 0) throw new ConfigurationError(distinctMistakes(mistakes))
 
   const isResource = (name: string): name is ResourceName => resourceNames.some((one) => one === name)
@@ -172,6 +183,33 @@ export const loadConfiguration = (given: Sources): Loaded => {
     sources: sourcesOf(onlySettings, read.value, environment.overrides),
     file: given.file,
   }
+}
+
+const isAt =
+  (place: string) =>
+  ({ path }: Mistake): boolean =>
+    path === place || path.startsWith(`${place}.`)
+
+/** What is wrong with clients as a whole: under settings that are right, with those that are right member by member. */
+const wholeClients = (
+  { judgeClients }: Rooms,
+  settings: Partial<Settings>,
+  resources: PartialResources,
+  mistakes: readonly Mistake[],
+): Mistake[] => {
+  const rightSettings = mistakes.every((mistake) => resourceNames.some((name) => isAt(name)(mistake)))
+  if (!judgeClients || !rightSettings) return []
+  const right = resources.clients
+    .map((client, index) => ({ client, path: `clients.${index}` }))
+    .filter(({ path }) => !mistakes.some(isAt(path)))
+  const judged = judgeClients(
+    settings as Settings,
+    right.map(({ client }) => client as Client),
+  )
+  return right.flatMap(({ path }, index) => {
+    const message = judged[index]
+    return message === undefined ? [] : [{ path, message }]
+  })
 }
 
 const resourcesIn = (valid: Readonly<Record<string, unknown>>): PartialResources =>
@@ -220,6 +258,7 @@ export const loadResources = (given: ResourceSources): Resources => {
   checkResources(resourcesIn(judged.valid), given.settings, names, knownTo(given), (path, message) =>
     mistakes.push({ path, message }),
   )
+  mistakes.push(...wholeClients(given, given.settings, resourcesIn(judged.valid), mistakes))
   if (mistakes.length > 0) throw new ConfigurationError(distinctMistakes(mistakes))
   return resourcesIn(judged.valid) as Resources
 }

@@ -186,21 +186,10 @@ const guarded =
     return fetch(url as string, rest)
   }
 
-/** @returns a configuration for `new Engine` */
-export const buildConfiguration = (given: Ingredients): Configuration => {
-  const { settings, clock, pages } = given
-  const base = basePath(settings.issuer)
-  const renderError: Configuration['renderError'] = async (ctx, out, cause) => {
-    await pages.error(ctx, out, cause)
-  }
-  return {
-    adapter: given.adapter,
-    acrValues: [...given.acrs],
-    allowOmittingSingleRegisteredRedirectUri: false,
-    assertJwtClientAuthClaimsAndHeader: checkAssertion(given),
-    claims: claimsOf(given.mappings, given.scopes),
+/** What the engine judges clients' metadata by. */
+export const clientRules = (settings: OpSettings) =>
+  ({
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
-    clientBasedCORS,
     clientDefaults: {
       id_token_signed_response_alg: settings.keys.default,
       // The engine's own default is RS256, which these settings need not have a key of.
@@ -209,14 +198,33 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
       subject_type: settings.subjects.default,
       ...(isHardened(settings) && { dpop_bound_access_tokens: true }),
     },
-    cookies: cookies(settings.issuer, given.cookieKeys),
-    discovery: discovery(settings),
     enabledJWA: algorithms(settings),
-    expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     extraClientMetadata: {
       properties: [...extraMembers],
       validator: (_ctx, key, value, metadata) => checkFrontchannel(key, value, metadata),
     },
+    responseTypes: responseTypes(settings) as NonNullable<Configuration['responseTypes']>,
+    subjectTypes: ['public', 'pairwise'],
+  }) satisfies Configuration
+
+/** @returns a configuration for `new Engine` */
+export const buildConfiguration = (given: Ingredients): Configuration => {
+  const { settings, clock, pages } = given
+  const base = basePath(settings.issuer)
+  const renderError: Configuration['renderError'] = async (ctx, out, cause) => {
+    await pages.error(ctx, out, cause)
+  }
+  return {
+    ...clientRules(settings),
+    adapter: given.adapter,
+    acrValues: [...given.acrs],
+    allowOmittingSingleRegisteredRedirectUri: false,
+    assertJwtClientAuthClaimsAndHeader: checkAssertion(given),
+    claims: claimsOf(given.mappings, given.scopes),
+    clientBasedCORS,
+    cookies: cookies(settings.issuer, given.cookieKeys),
+    discovery: discovery(settings),
+    expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     extraParams: [...new Set([...settings.authorizationParameters, settings.discovery.preselectParameter])],
     extraTokenClaims: createTokenClaims(given.hooks.accessToken),
     features: createFeatures(settings, given),
@@ -233,7 +241,6 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
       given.subjects.pairwise(String(client.sectorIdentifier), accountId),
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || isHardened(settings) },
     renderError,
-    responseTypes: responseTypes(settings) as NonNullable<Configuration['responseTypes']>,
     // RFC 9700 4.14.2; one access token is revoked by itself (artifacts/adapter.ts).
     revokeGrantPolicy: (ctx) => !(ctx.oidc.route === 'revocation' && ctx.oidc.entities.AccessToken),
     rotateRefreshToken: true,
@@ -242,7 +249,6 @@ export const buildConfiguration = (given: Ingredients): Configuration => {
     // What we publish ourselves the registration policy has looked at.
     sectorIdentifierUriValidate: ({ sectorIdentifierUri: uri }) =>
       isRegistering() && !uri?.startsWith(`${settings.issuer}/sector/`),
-    subjectTypes: ['public', 'pairwise'],
     ttl: ttl(settings, clock),
   }
 }

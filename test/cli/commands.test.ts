@@ -46,6 +46,39 @@ test('check-config says yes, or every mistake on a line of its own', async (t) =
   assert.deepEqual([other.code, other.out, lines(other.err).length], [1, '', 2])
 })
 
+test('clients that the engine would refuse are told of, and apply stores none of them', async (t) => {
+  const clients = [
+    client('fine', { id_token_signed_response_alg: 'ES256', default_acr_values: ['basic'] }),
+    client('frame', { frontchannel_logout_uri: 'https://elsewhere.example/out' }),
+    client('implicit', {
+      redirect_uris: ['http://localhost/cb'],
+      response_types: ['id_token'],
+      grant_types: ['implicit'],
+    }),
+    client('machine', { redirect_uris: undefined, grant_types: ['client_credentials'] }),
+    client('sector', { redirect_uris: ['https://a.example/', 'https://b.example/'], subject_type: 'pairwise' }),
+  ]
+  const told = [
+    'clients.1: frontchannel_logout_uri must have the scheme, host and port of a redirect URI',
+    'clients.2: redirect_uris for web clients using implicit flow MUST only register URLs using the https scheme',
+    'clients.4: sector_identifier_uri is mandatory property',
+  ]
+  const odd = client('odd', { redirect_uris: 'https://odd.example/cb' })
+  const declared = await openShell(t, { clients: [...clients, odd] })
+  const checked = await declared.run(['check-config'])
+  assert.equal(checked.code, 1)
+  assert.deepEqual(
+    lines(checked.out).filter((line) => !line.startsWith('clients.5.redirect_uris: ')),
+    told,
+  )
+  assert.equal(lines(checked.out).length, told.length + 1)
+
+  const shell = await openShell(t)
+  const applied = await shell.run(['apply', '-'], { input: JSON.stringify({ clients }) })
+  assert.deepEqual([applied.code, lines(applied.err)], [1, told])
+  assert.deepEqual(json(await shell.run(['client', 'list', '--json'])).clients, [])
+})
+
 test('the folder of a SQLite file is made, with a master key of one’s own too', async (t) => {
   const shell = await openShell(t)
   const config = await shell.file('elsewhere.yaml', {
