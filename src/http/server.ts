@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Log } from '#kernel/log.ts'
 import { MOST_URL } from './guard.ts'
+import { asksElsewhere, noMoreArrivals, quietMoment, turnAway } from './leaving.ts'
 
 export interface ListenOptions {
   readonly host: string
@@ -24,7 +25,10 @@ export interface Listener {
   readonly url: string
   /** True from the moment that `close` was called. */
   draining(): boolean
-  /** Stops accepting, lets requests in flight finish within `drainMs`, then cuts what is left. */
+  /**
+   * Stops accepting, lets requests in flight finish within `drainMs`, then cuts what is left. Proxies that can ask another
+   * node (leaving.ts) are sent there first.
+   */
   close(): Promise<void>
 }
 
@@ -35,9 +39,6 @@ const KEEP_ALIVE_MS = 65_000
 const POLL_MS = 50
 /** How long a connection may say nothing once the server stops. */
 const SILENT_MS = 500
-/** A turn of the event loop in which nothing was to be done is shorter. */
-const QUIET_MS = 0.05
-const QUIET_LIMIT_MS = 3000
 const HANDSHAKE_MS = 10_000
 
 const limits = (requestMs: number): ServerOptions => ({
@@ -108,23 +109,6 @@ const started = (server: Server, { host, port }: ListenOptions): Promise<Address
   })
 
 /**
- * Right after a look at the network that found nothing to do, so that nobody waits in the system's queue: who does when
- * the door is shut is reset, and a proxy must not send a POST again. Between two turns of the event loop lies such a look;
- * each lets in one at most (libuv), so that nobody is left when nobody came.
- * @param arrivals how many were let in so far
- */
-const quietMoment = async (arrivals: () => number): Promise<void> => {
-  let [before, seen] = [performance.now(), arrivals()]
-  for (const latest = before + QUIET_LIMIT_MS; before < latest; ) {
-    await new Promise(setImmediate)
-    const [now, come] = [performance.now(), arrivals()]
-    if (now - before < QUIET_MS && come === seen) return
-    before = now
-    seen = come
-  }
-}
-
-/**
  * Starts listening.
  * @param handler what answers, `app.callback()` of app.ts
  * @throws Error with node's code (EADDRINUSE, EACCES …)
@@ -137,10 +121,14 @@ export const listen = async (
   let swept = false
   // Connections that never asked anything (a browser's preconnect) count as busy for node; they must not hold up the end.
   const silent = new Set<Socket>()
+  let elsewhere = false
   const server = create((req, res) => {
     silent.delete(req.socket)
+    const asks = asksElsewhere(req)
+    elsewhere ||= asks
     if (draining) res.setHeader('connection', 'close')
-    handler(req, res)
+    if (draining && asks) turnAway(res)
+    else handler(req, res)
   }, options)
   let arrivals = 0
   server.on('connection', () => {
@@ -159,6 +147,7 @@ export const listen = async (
   const close = async (): Promise<void> => {
     draining = true
     const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
+    if (elsewhere) await noMoreArrivals(() => arrivals)
     // Also makes the code warm that stands between the quiet moment and the shut door.
     server.closeIdleConnections()
     await quietMoment(() => arrivals)

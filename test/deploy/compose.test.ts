@@ -56,7 +56,7 @@ test('only nginx is reached from outside, the stores only by the nodes, and node
 
 test('nginx.conf names the nodes as the compose file does', () => {
   const servers = [...read('nginx.conf').matchAll(/^\s+server (\S+):3000/gm)].map(([, name]) => name)
-  assert.deepEqual(servers, nodes)
+  assert.deepEqual([...new Set(servers)], nodes)
 })
 
 test("the nodes' configuration is valid, and believes nginx's network alone", () => {

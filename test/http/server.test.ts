@@ -11,7 +11,7 @@ import type { Route } from '#http/route.ts'
 import { listen } from '#http/server.ts'
 import { silentLog } from '#kernel/log.ts'
 import { settled } from '#test/world/settled.ts'
-import { open, says } from './world.ts'
+import { ask, open, says } from './world.ts'
 
 /** Made for this test, worth nothing: localhost, valid for a hundred years. */
 const cert = `-----BEGIN CERTIFICATE-----
@@ -90,6 +90,25 @@ test('close lets what is in flight finish, takes nothing new, and frees kept and
   await closed
   assert.equal(world.listener.close(), world.listener.close(), 'closing twice is one closing')
   agent.destroy()
+})
+
+test('a proxy that can ask another node is sent there while the server stops; a POST and everyone else is served', async () => {
+  const { close, port } = await listen((_, res) => res.end('done'), { host: '127.0.0.1', port: 0, log: silentLog })
+  const headers = { 'x-retry-on': '503' }
+  assert.equal((await ask(port, '/', { headers })).status, 200)
+  const closed = close()
+  // None of these comes later than the server waits for, as long as each is answered.
+  const [sent, posted, other] = await Promise.all([
+    ask(port, '/', { headers }),
+    ask(port, '/', { headers, method: 'POST', body: 'a=b' }),
+    ask(port, '/'),
+  ])
+  assert.deepEqual([sent.status, sent.body], [503, ''])
+  assert.deepEqual([sent.headers['retry-after'], sent.headers.connection], ['1', 'close'])
+  for (const { status, body, headers } of [posted, other])
+    assert.deepEqual([status, body, headers.connection], [200, 'done', 'close'])
+  await closed
+  await assert.rejects(ask(port, '/'), { code: 'ECONNREFUSED' })
 })
 
 test('what does not finish in time is cut', async (t) => {

@@ -27,16 +27,16 @@ export const startNginx = async (t: TestContext, port: number, nodes: readonly n
   chmodSync(folder, 0o755)
   const log = join(folder, 'access.log')
   const written = readFileSync(new URL('../../deploy/nginx.conf', import.meta.url), 'utf8')
-  let nth = 0
+  const named = new Set<string>()
   const text = written
-    .replaceAll(
-      /server gatehouse-\d+:3000/g,
-      () => `server 127.0.0.1:${nodes[nth++] ?? assert.fail('a node too many')}`,
-    )
+    .replaceAll(/server gatehouse-(\d+):3000/g, (_, number: string) => {
+      named.add(number)
+      return `server 127.0.0.1:${nodes[Number(number) - 1] ?? assert.fail('a node too many')}`
+    })
     .replace('listen 8080;', `listen 127.0.0.1:${port};`)
     .replaceAll('/tmp/nginx', join(folder, 'nginx'))
     .replace('access_log off;', `log_format seen '$upstream_addr|$status|$request'; access_log ${log} seen;`)
-  assert.equal(nth, nodes.length)
+  assert.equal(named.size, nodes.length)
   const file = join(folder, 'nginx.conf')
   writeFileSync(file, text)
   const child = spawn(program, ['-p', folder, '-c', file, '-e', 'stderr', '-g', 'daemon off;'], {
