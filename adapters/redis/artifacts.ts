@@ -218,7 +218,7 @@ export class RedisArtifacts implements ArtifactStore {
     if (careful && !(await this.#indexes.enlist(until, write))) return 'revoked'
     const [entered, held, first] = await Promise.all([
       careful || this.#indexes.enlist(until, write),
-      this.#indexes.hold(until, write),
+      write.pointers.length > 0 ? this.#indexes.hold(until, write) : [],
       this.#write(until, write, ifRevision, write.entries.length > 0),
     ])
     if (!entered && first.code === STORED) {
@@ -232,7 +232,7 @@ export class RedisArtifacts implements ArtifactStore {
       this.#indexes.withdraw(write)
       return entered && code === STALE ? 'stale' : 'revoked'
     }
-    await this.#indexes.point(until, write, held, former)
+    if (write.pointers.length > 0) await this.#indexes.point(until, write, held, former)
     if (former) this.#indexes.release([{ place: write.place, former }], write)
     for (const pointer of write.pointers) this.#hints.set(pointer.key, write.place.name)
     return 'stored'

@@ -28,11 +28,11 @@ export class Confirmation {
   #next: Promise<void> | undefined
   #losses = 0
 
-  /** @param replicas how many must have a write; 0: nothing is waited for */
+  /** @param replicas how many must have a write */
   constructor(client: Client, replicas: number) {
     this.#client = client
     this.#replicas = replicas
-    if (replicas > 0) onLoss(client, () => this.#losses++)
+    onLoss(client, () => this.#losses++)
   }
 
   /**
@@ -41,7 +41,6 @@ export class Confirmation {
    * @param late whether there is no patience left for that
    */
   async of<T>(work: () => Promise<T>, late: () => boolean): Promise<T> {
-    if (this.#replicas === 0) return work()
     for (;;) {
       const losses = this.#losses
       const result = await work()

@@ -8,14 +8,11 @@ import { type Fault, isFault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { checkServers } from './check.ts'
 import { mayPass, reasonOf, unavailable } from './faults.ts'
-import { PATIENCE } from './link.ts'
 import { type Client, defineScripts, loadScripts } from './scripts.ts'
 import type { Address } from './url.ts'
 
 /** ms. A server that loads its data at its start is waited for this long. */
 const OPEN_LIMIT = 10_000
-/** ms, a little longer than callers wait: link.ts lets an answer count that is here and was only not read yet. */
-const COMMAND_LIMIT = PATIENCE + 500
 /** ms between two looks where the slots of a Cluster are. */
 const SLOTS_EVERY = 5000
 const RETRY_FROM = 50
@@ -33,8 +30,9 @@ const backOff =
     phase.opening || phase.closed ? null : Math.min(RETRY_FROM * 2 ** Math.min(times, 10), RETRY_TO)
 
 /**
- * commandTimeout bounds one command, socketTimeout finds a dead host behind a living connection. Nothing is queued while
- * there is no connection, and nothing is sent again behind our back: link.ts does that, for what may be sent twice.
+ * link.ts bounds a call; socketTimeout ends a connection that is asked and says nothing, and with it all that was asked.
+ * Nothing is queued while there is no connection, and nothing is sent again behind our back: link.ts does that, for what
+ * may be sent twice.
  */
 const common = ({ username, password, tls }: Address) =>
   ({
@@ -42,7 +40,7 @@ const common = ({ username, password, tls }: Address) =>
     password,
     tls,
     connectTimeout: 1000,
-    commandTimeout: COMMAND_LIMIT,
+    // A little longer than callers wait: an answer still counts that is here and was only not read yet.
     socketTimeout: 2500,
     // A server that does not even close a connection is left without it.
     disconnectTimeout: 200,

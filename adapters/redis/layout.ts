@@ -189,15 +189,18 @@ export const indexTimeToLive = (expiresAt: number | undefined, now: number): num
 export const scoreOf = (expiresAt: number | undefined): number | '+inf' =>
   expiresAt === undefined ? '+inf' : Math.ceil(expiresAt) + INDEX_SLACK
 
-const part = (value: Uint8Array | undefined): (Uint8Array | string)[] => {
-  if (value === undefined) return ['\0']
-  if (value.length > 254) throw new RangeError('a look-up value has at most 254 bytes')
-  return [String.fromCharCode(value.length + 1), value]
-}
-
+/** Throws RangeError for a look-up value of more than 254 bytes. */
 export const describe = ({ grant, uid, userCode, tags = [] }: Described): Buffer => {
-  const parts = [grant, uid, userCode, ...tags].flatMap(part)
-  return Buffer.concat(parts.map((one) => (typeof one === 'string' ? Buffer.from(one, 'latin1') : one)))
+  const parts = [grant, uid, userCode, ...tags]
+  const bytes = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + 1 + (part?.length ?? 0), 0))
+  let at = 0
+  for (const part of parts) {
+    if (part && part.length > 254) throw new RangeError('a look-up value has at most 254 bytes')
+    bytes[at] = part ? part.length + 1 : 0
+    if (part) bytes.set(part, at + 1)
+    at += 1 + (part?.length ?? 0)
+  }
+  return bytes
 }
 
 /** The descriptor's parts; views on the same memory. */

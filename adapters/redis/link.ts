@@ -12,7 +12,9 @@ import { type Client, mastersOf } from './scripts.ts'
 import type { Address } from './url.ts'
 
 /** ms that a caller waits; the port allows 2 s. */
-export const PATIENCE = 1900
+const PATIENCE = 1900
+/** ms between two looks for callers who have waited long enough: a timer for each would cost more than all else here. */
+const LOOK = 50
 const FIRST_PAUSE = 20
 
 const monotonic = (): number => performance.now()
@@ -20,12 +22,22 @@ const monotonic = (): number => performance.now()
 /** The end of one call's patience, `performance.now()`. */
 export type Until = number
 
+interface Waiting {
+  readonly until: Until
+  readonly refuse: () => void
+}
+
 export class Link {
   readonly label: string
   readonly #client: Client
-  readonly #confirmation: Confirmation
+  /** Where replicas must have what is written. */
+  readonly #confirmation: Confirmation | undefined
   readonly #disconnect: () => void
-  readonly #running = new Set<Promise<unknown>>()
+  /** Oldest first. */
+  readonly #waiting = new Set<Waiting>()
+  #looking: NodeJS.Timeout | undefined
+  /** Told when nobody waits any more. */
+  #settled: (() => void) | undefined
   /** Since when there is no connection at all. */
   #awaySince: number | undefined
   #gathering = false
@@ -33,7 +45,7 @@ export class Link {
 
   constructor({ client, close }: Connection, { label, replicas }: Pick<Address, 'label' | 'replicas'>, log: Log) {
     this.#client = client
-    this.#confirmation = new Confirmation(client, replicas)
+    if (replicas > 0) this.#confirmation = new Confirmation(client, replicas)
     this.#disconnect = close
     this.label = label
     client.on('ready', () => {
@@ -51,33 +63,33 @@ export class Link {
   call<T>(work: (until: Until) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(unavailable(this.label, 'the store is closed'))
     const until = monotonic() + PATIENCE
-    const bounded = new Promise<T>((resolve, reject) => {
-      const refuse = () => reject(unavailable(this.label, 'it did not answer in time'))
-      // An answer that is here already, and was only not read since this process was busy, still counts.
-      const timer = setTimeout(() => setImmediate(refuse), PATIENCE)
-      const done = () => {
-        clearTimeout(timer)
-        this.#running.delete(bounded)
+    return new Promise<T>((resolve, reject) => {
+      const refuse = () => {
+        this.#leave(waiting)
+        reject(unavailable(this.label, 'it did not answer in time'))
       }
+      const waiting: Waiting = { until, refuse }
+      this.#waiting.add(waiting)
+      this.#looking ??= setInterval(() => this.#look(), LOOK)
       work(until).then(
         (result) => {
-          done()
+          this.#leave(waiting)
           resolve(result)
         },
         (error: unknown) => {
-          done()
+          this.#leave(waiting)
           reject(toFault(this.label, error))
         },
       )
     })
-    this.#running.add(bounded)
-    return bounded
   }
 
   /** As `call`, for work that writes: answers when as many replicas have it as the address says. */
   write<T>(work: (until: Until) => Promise<T>): Promise<T> {
+    const confirmation = this.#confirmation
+    if (!confirmation) return this.call(work)
     return this.call((until) =>
-      this.#confirmation.of(
+      confirmation.of(
         () => work(until),
         () => monotonic() > until,
       ),
@@ -110,8 +122,29 @@ export class Link {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await Promise.allSettled(this.#running)
+    if (this.#waiting.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#settled = resolve
+      })
+    clearInterval(this.#looking)
     this.#disconnect()
+  }
+
+  #leave(waiting: Waiting): void {
+    this.#waiting.delete(waiting)
+    if (this.#waiting.size === 0) this.#settled?.()
+  }
+
+  #look(): void {
+    const now = monotonic()
+    for (const { until, refuse } of this.#waiting) {
+      if (until > now) return
+      // An answer that is here already, and was only not read since this process was busy, still counts.
+      setImmediate(refuse)
+    }
+    if (this.#waiting.size > 0) return
+    clearInterval(this.#looking)
+    this.#looking = undefined
   }
 
   /**

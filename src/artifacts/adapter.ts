@@ -3,18 +3,17 @@
  * Ids are stored as SHA-256 (user codes as HMAC), payloads sealed. What may be used once is redeemed by compare-and-swap;
  * whoever loses kills the grant with all its tokens before the error (DESIGN 3.3, RFC 6749 4.1.2, RFC 9700 4.14.2).
  */
-import { randomUUID } from 'node:crypto'
 import Provider, { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
-import { hmac, sha256 } from '#kernel/random.ts'
+import { hmac, randomToken } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { type Ahead, createAhead, placeName, type Read } from './ahead.ts'
 import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
-import { mayBe } from './ids.ts'
+import { keyOf, mayBe } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
-import { createRows, grantKey, memory, type Rows } from './rows.ts'
+import { createRows, memory, type Rows } from './rows.ts'
 import { createSessionRows } from './session-rows.ts'
 import { grantTags } from './tags.ts'
 
@@ -68,8 +67,8 @@ const revokesOneToken = (): boolean =>
 const mayChangeGrants = (): boolean => ['authorization', 'resume'].includes(Provider.ctx?.oidc.route ?? '')
 
 const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array | undefined => {
-  if (model === 'Grant') return grantKey(id)
-  return payload.grantId === undefined ? undefined : grantKey(payload.grantId)
+  if (model === 'Grant') return keyOf(id)
+  return payload.grantId === undefined ? undefined : keyOf(payload.grantId)
 }
 
 const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
@@ -80,9 +79,9 @@ const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
 /** What oidc-provider reads after it has found this: the session that it ends with, then the grant. */
 const followers = (model: string, { grantId, sessionUid, expiresWithSession }: AdapterPayload): Read[] => {
   if (model === 'Grant' || grantId === undefined) return []
-  const grant: Read = { model: 'Grant', by: 'key', value: grantKey(grantId) }
+  const grant: Read = { model: 'Grant', by: 'key', value: keyOf(grantId) }
   if (!expiresWithSession || sessionUid === undefined) return [grant]
-  return [{ model: 'Session', by: 'uid', value: sha256(sessionUid) }, grant]
+  return [{ model: 'Session', by: 'uid', value: keyOf(sessionUid) }, grant]
 }
 
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean>; readonly ahead: Ahead }
@@ -92,7 +91,7 @@ const createShapes = (model: string, given: Common) => {
   const userKey = (code: string) => hmac(given.pepper, `user code ${code}`)
 
   const rowOf = (id: string, payload: AdapterPayload, ttl: number | undefined): ArtifactRow => {
-    const key = sha256(id)
+    const key = keyOf(id)
     const { jti, consumed: _consumed, ...rest } = payload
     const expiresAt = given.expiry(ttl === undefined ? undefined : ttl + (given.linger?.[model] ?? 0))
     const grant = grantOf(model, id, payload)
@@ -122,7 +121,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
   /** Parallel first sign-ons of one client save the same grant: what each was allowed is united. */
   const putGrant = async (id: string, payload: AdapterPayload, ttl: number | undefined) => {
     const seen = memory.get(model, id)
-    const key = sha256(id)
+    const key = keyOf(id)
     let outcome = await put(rowOf(id, payload, ttl), seen?.revision ?? 0)
     for (let attempt = 0; outcome === 'stale' && attempt < 20; attempt++) {
       const row = await store.get(model, 'key', key)
@@ -143,7 +142,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
     },
     async find(id) {
       if (!mayBe(model, id)) return undefined
-      const key = given.key(id)
+      const key = keyOf(id)
       const reading = store.get(model, 'key', key)
       ahead.begin(() => placeName(model, key))
       const row = await reading
@@ -159,8 +158,8 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       return row && given.payload(model, row)
     },
     async consume(id) {
-      const key = sha256(id)
-      const outcome = await store.redeem(model, key, randomUUID(), clock.now())
+      const key = keyOf(id)
+      const outcome = await store.redeem(model, key, randomToken(12), clock.now())
       if (outcome === 'won') return
       if (model === 'PushedAuthorizationRequest')
         throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used')
@@ -172,11 +171,11 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
       throw new errors.InvalidGrant('already used')
     },
     async destroy(id) {
-      if (model === 'Grant') await given.drop(grantKey(id))
-      else await store.drop(model, sha256(id))
+      if (model === 'Grant') await given.drop(keyOf(id))
+      else await store.drop(model, keyOf(id))
     },
     async revokeByGrantId(grantId) {
-      if (!revokesOneToken()) await given.drop(grantKey(grantId))
+      if (!revokesOneToken()) await given.drop(keyOf(grantId))
     },
   }
 }
@@ -229,5 +228,5 @@ export const engineAdapter = (given: EngineAdapterOptions): EngineAdapters => {
     return createTokenRows(model, common)
   }
   const factory: AdapterFactory = (model) => whole(adapterOf(model), options.translate)
-  return { factory, kept: interactions.kept, dropGrant: async (grantId) => void (await drop(grantKey(grantId))) }
+  return { factory, kept: interactions.kept, dropGrant: async (grantId) => void (await drop(keyOf(grantId))) }
 }

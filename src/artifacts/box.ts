@@ -3,10 +3,9 @@
  * Hashing and sealing happen here, so that no id and no plaintext reaches a store (DESIGN 3.4).
  * Ids must carry 128 bits of entropy or name nothing secret; guessable secrets need an HMAC first.
  */
-import { randomUUID } from 'node:crypto'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, PutResult } from '#kernel/ports.ts'
-import { sha256 } from '#kernel/random.ts'
+import { randomToken, sha256 } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
 
 export interface BoxOptions {
@@ -88,7 +87,7 @@ export const createBox = ({ store, sealer, clock }: { store: ArtifactStore; seal
     async take<T>(model: string, id: string) {
       const row = await read(model, id)
       if (!row || row.consumedAt !== undefined) return undefined
-      const outcome = await store.redeem(model, row.key, randomUUID(), clock.now())
+      const outcome = await store.redeem(model, row.key, randomToken(12), clock.now())
       return outcome === 'won' ? open<T>(model, row) : undefined
     },
     putOnce: (model, id, ttl) => store.putOnce(model, sha256(id), clock.now() + ttl * 1000),

@@ -2,12 +2,13 @@
  * Sessions and grants as the rooms above see them: found by account, client or provider's session, and ended. The engine
  * knows them by the ids that browsers and tokens carry; nobody needs these here, and no one request's memory is involved.
  */
-import { randomUUID } from 'node:crypto'
 import type { AdapterPayload } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
+import { randomToken } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
-import { createRows, grantKey, type Rows } from './rows.ts'
+import { keyOf } from './ids.ts'
+import { createRows, type Rows } from './rows.ts'
 import { SESSION, sessionRow } from './session-row.ts'
 import { grantTags, sessionTags } from './tags.ts'
 
@@ -98,7 +99,7 @@ const sessionsOf = (given: { store: ArtifactStore; clock: Clock }, rows: Rows) =
     ofUpstream: (id: string) => alive(sessionTags.upstream(id)),
     due: (bucket: number) => found(sessionTags.due(bucket)),
     async claim({ key }: GraphSession, within: number) {
-      const outcome = await store.redeem(SESSION, key, randomUUID(), clock.now())
+      const outcome = await store.redeem(SESSION, key, randomToken(12), clock.now())
       if (outcome !== 'lost') return outcome === 'won'
       const row = await store.get(SESSION, 'key', key)
       return row?.consumedAt !== undefined && row.consumedAt + within <= clock.now()
@@ -138,7 +139,7 @@ export const createGraph = (given: {
         .filter((grant) => clientId === undefined || grant.clientId === clientId)
     },
     async dropGrant(grant) {
-      const key = 'key' in grant ? grant.key : grantKey(grant.grantId)
+      const key = 'key' in grant ? grant.key : keyOf(grant.grantId)
       await store.dropGrant(key, clock.now() + tombstone * 1000)
     },
   }

@@ -1,3 +1,20 @@
+/** Under which key a row lies, and what its id says of its kind. */
+import { sha256 } from '#kernel/random.ts'
+import { createRecent } from '#kernel/recent.ts'
+
+/** Ids come in again and again: a token with each use, its grant and session with each token. */
+const KEYS = 4000
+const keys = createRecent<string, Buffer>(KEYS)
+
+/** SHA-256 of an id or of the name of an index, not to be changed: no id is stored as it is (DESIGN 3.4). */
+export const keyOf = (id: string): Buffer => {
+  const known = keys.get(id)
+  if (known) return known
+  const key = sha256(id)
+  keys.set(id, key)
+  return key
+}
+
 /**
  * Opaque token values differ in length by kind, so that a look-up of an unknown value (introspection, revocation) asks
  * the store for one kind instead of three. All carry at least 256 bits.

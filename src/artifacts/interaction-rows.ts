@@ -4,7 +4,7 @@
  */
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { KeptRequest } from '#kernel/ports.ts'
-import { sha256 } from '#kernel/random.ts'
+import { keyOf } from './ids.ts'
 import { copyOf, memory, type Rows } from './rows.ts'
 
 const MODEL = 'Interaction'
@@ -31,7 +31,7 @@ export interface InteractionRows extends Pick<Adapter, 'find' | 'upsert' | 'dest
 export const createInteractionRows = (rows: Rows): InteractionRows => {
   const { store, clock } = rows
   const read = async (id: string): Promise<{ payload: Stored; stored: Stored } | undefined> => {
-    const row = await store.get(MODEL, 'key', sha256(id))
+    const row = await store.get(MODEL, 'key', keyOf(id))
     if (!row) return undefined
     const stored = rows.open(MODEL, row) as Stored
     return { payload: { ...copyOf(stored), jti: id }, stored }
@@ -42,11 +42,11 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
     async find(id) {
       const found = await read(id)
       if (!found || isFinished(found.payload) || isOver(found.payload)) return undefined
-      memory.set(MODEL, id, { key: sha256(id), payload: found.stored, revision: 0 })
+      memory.set(MODEL, id, { key: keyOf(id), payload: found.stored, revision: 0 })
       return found.payload
     },
     async upsert(id, payload, ttl = 0) {
-      const key = sha256(id)
+      const key = keyOf(id)
       const { jti: _id, ...rest } = payload
       const expiresAt = clock.now() + ttl * 1000 + KEEP_MS
       await store.put(MODEL, { key, body: rows.seal(MODEL, key, rest), expiresAt })
@@ -55,7 +55,7 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
       const stored = (memory.get(MODEL, id)?.payload ?? (await read(id))?.stored) as Stored | undefined
       if (!stored) return
       const { exp, cid, params } = stored
-      const key = sha256(id)
+      const key = keyOf(id)
       // What is left is the relying party's request, nothing of the person.
       const left: Stored = { finished: true, params: withoutPerson(params), exp, cid }
       const expiresAt = clock.now() + KEEP_MS

@@ -5,7 +5,6 @@
 import Provider, { type AdapterPayload } from 'oidc-provider'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
-import { sha256 } from '#kernel/random.ts'
 import { createRecent } from '#kernel/recent.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { placeOf } from './box.ts'
@@ -13,8 +12,6 @@ import { placeOf } from './box.ts'
 export interface Rows {
   readonly store: ArtifactStore
   readonly clock: Clock
-  /** SHA-256 of an id. */
-  key(id: string): Uint8Array
   /** Epoch ms of `ttl` seconds from now; undefined for what never expires. */
   expiry(ttl: number | undefined): number | undefined
   /** The sealed body of a payload whose row has this key. */
@@ -95,18 +92,6 @@ const createOpened = () => {
   }
 }
 
-/** Ids come in again and again: a token with each use, its grant and session with each token. */
-const createKeys = () => {
-  const keys = createRecent<string, Uint8Array>(OPENED)
-  return (id: string): Uint8Array => {
-    const known = keys.get(id)
-    if (known) return known
-    const key = sha256(id)
-    keys.set(id, key)
-    return key
-  }
-}
-
 export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Rows => {
   const { store, sealer, clock } = given
   const opened = createOpened()
@@ -120,7 +105,6 @@ export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock:
     store,
     clock,
     open,
-    key: createKeys(),
     expiry: (ttl) => (ttl === undefined ? undefined : clock.now() + ttl * 1000),
     seal(model, key, payload) {
       const json = JSON.stringify(payload)
@@ -136,9 +120,6 @@ export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock:
     },
   }
 }
-
-/** Hash under which rows of a grant are found; the grant's own row carries it too. */
-export const grantKey = (grantId: string): Buffer => sha256(grantId)
 
 /** A row as a request has read it: what its later write is compared and merged with. */
 export interface Seen {

@@ -1,7 +1,7 @@
 /** The row of a browser session, with all that it is found by; and whether it still counts. */
 import type { AdapterPayload } from 'oidc-provider'
 import type { ArtifactRow } from '#kernel/ports.ts'
-import { sha256 } from '#kernel/random.ts'
+import { keyOf } from './ids.ts'
 import type { Rows } from './rows.ts'
 import { bucketOf, sessionTags } from './tags.ts'
 
@@ -27,7 +27,7 @@ export const sessionRow = (rows: Rows, key: Uint8Array, payload: AdapterPayload)
     key,
     body: rows.seal(SESSION, key, payload),
     ...(payload.exp !== undefined && { expiresAt: payload.exp * 1000 + lingers }),
-    ...(payload.uid !== undefined && { uid: sha256(payload.uid) }),
+    ...(payload.uid !== undefined && { uid: keyOf(payload.uid) }),
     ...(tags.length > 0 && { tags }),
   }
 }

@@ -4,10 +4,10 @@
  * compare-and-swap on the revision that the request has read; when it is beaten, both sides are merged.
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
-import { sha256 } from '#kernel/random.ts'
 import { type Ahead, placeName, type Read } from './ahead.ts'
+import { keyOf } from './ids.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
-import { copyFor, copyOf, grantKey, memory, type Rows, type Seen } from './rows.ts'
+import { copyFor, copyOf, memory, type Rows, type Seen } from './rows.ts'
 import { isOver, SESSION, sessionRow } from './session-row.ts'
 
 /** Seconds. A session that only lives on is written again when its expiry has moved this far. */
@@ -23,7 +23,7 @@ const asking = (): string | undefined => {
 
 const grantOf = ({ authorizations }: Readonly<AdapterPayload>, client: string): Read[] => {
   const id = Object.entries(authorizations ?? {}).find(([name]) => name === client)?.[1].grantId
-  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: grantKey(id) }]
+  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: keyOf(id) }]
 }
 
 export const createSessionRows = (
@@ -43,7 +43,7 @@ export const createSessionRows = (
   }
 
   const current = async (key: Uint8Array, uid: string | undefined): Promise<Seen | undefined> =>
-    (await live('key', key)) ?? (uid === undefined ? undefined : live('uid', sha256(uid)))
+    (await live('key', key)) ?? (uid === undefined ? undefined : live('uid', keyOf(uid)))
 
   /** Another request wrote the row since `base` was read. One that is gone was ended: it is not brought back. */
   const catchUp = async (base: Seen, ours: AdapterPayload): Promise<void> => {
@@ -65,7 +65,7 @@ export const createSessionRows = (
     if (!former) return void (await store.put(SESSION, sessionRow(rows, key, ours)))
     const before = former.seen.payload
     const signedIn = ours.loginTs !== before.loginTs || ours.accountId !== before.accountId
-    const other = ours.uid === undefined ? undefined : await live('uid', sha256(ours.uid))
+    const other = ours.uid === undefined ? undefined : await live('uid', keyOf(ours.uid))
     if (!other && !former.alive && !signedIn) return
     const merged = other ? mergeSession(before, ours, other.payload) : ours
     await store.put(SESSION, sessionRow(rows, key, { ...(merged ?? ours), jti: ours.jti }))
@@ -73,7 +73,7 @@ export const createSessionRows = (
 
   return {
     async find(id) {
-      const key = rows.key(id)
+      const key = keyOf(id)
       const client = asking()
       const place = () => placeName(SESSION, key, ` ${client}`)
       const reading = live('key', key)
@@ -85,11 +85,11 @@ export const createSessionRows = (
       return copyOf(found.payload)
     },
     async findByUid(uid) {
-      const found = await live('uid', rows.key(uid))
+      const found = await live('uid', keyOf(uid))
       return found && copyFor(found.payload)
     },
     async upsert(id, payload) {
-      const key = sha256(id)
+      const key = keyOf(id)
       const loaded = memory.get(SESSION, id)
       if (!loaded) return move(key, payload)
       if (onlyExpiryMoved(loaded.payload, payload, TOUCH_EVERY)) return
@@ -105,7 +105,7 @@ export const createSessionRows = (
         formers.set(Provider.ctx, { seen: loaded, alive })
         memory.set(SESSION, id, undefined)
       }
-      await store.drop(SESSION, sha256(id))
+      await store.drop(SESSION, keyOf(id))
     },
   }
 }

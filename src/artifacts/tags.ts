@@ -2,7 +2,7 @@
  * Under which names sessions and grants are found again without their ids: by account, by client, by the provider's
  * session that they came from, by the time at which they end. A store sees hashes only.
  */
-import { sha256 } from '#kernel/random.ts'
+import { keyOf } from './ids.ts'
 
 /** Milliseconds of one bucket of sessions that end at about the same time. */
 const BUCKET_MS = 300_000
@@ -11,14 +11,14 @@ const BUCKET_MS = 300_000
 export const bucketOf = (at: number): number => Math.floor(at / BUCKET_MS)
 
 export const sessionTags = {
-  account: (accountId: string): Buffer => sha256(`session account ${accountId}`),
-  client: (clientId: string): Buffer => sha256(`session client ${clientId}`),
+  account: (accountId: string): Buffer => keyOf(`session account ${accountId}`),
+  client: (clientId: string): Buffer => keyOf(`session client ${clientId}`),
   /** @param id of the sealed record of what the provider said */
-  upstream: (id: string): Buffer => sha256(`session upstream ${id}`),
-  due: (bucket: number): Buffer => sha256(`session due ${bucket}`),
+  upstream: (id: string): Buffer => keyOf(`session upstream ${id}`),
+  due: (bucket: number): Buffer => keyOf(`session due ${bucket}`),
 }
 
 export const grantTags = {
-  account: (accountId: string): Buffer => sha256(`grant account ${accountId}`),
-  client: (clientId: string): Buffer => sha256(`grant client ${clientId}`),
+  account: (accountId: string): Buffer => keyOf(`grant account ${accountId}`),
+  client: (clientId: string): Buffer => keyOf(`grant client ${clientId}`),
 }
