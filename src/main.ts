@@ -26,6 +26,7 @@ const serve: Actions['serve'] = async (loaded, { demo, under }) => {
     ? await startWithDemo(under, { log, env: process.env, print: (line) => process.stderr.write(`${line}\n`) })
     : await start(loaded, { log, env: process.env })
   log.info('ready', { issuer: running.issuer, listeners: running.listeners, startMs: Math.round(performance.now()) })
+  log.flush()
   await stop
   log.info('stopping')
   await running.close()

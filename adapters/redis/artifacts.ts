@@ -111,7 +111,7 @@ export class RedisArtifacts implements ArtifactStore {
     const wanted = Buffer.from(value)
     if (by === 'key') {
       const place = this.#keys.row(model, wanted)
-      return this.#link.call(async (until) => (await this.#read(until, place))?.row)
+      return this.#link.call((until) => this.#read(until, place)).then((found) => found?.row)
     }
     const pointer = this.#keys.pointer(by, model, wanted)
     return this.#link.call(async (until) => {
@@ -256,9 +256,10 @@ export class RedisArtifacts implements ArtifactStore {
     if (former) this.#indexes.release([{ place, former }])
   }
 
-  async #read(until: Until, { key, name: encoded }: Place) {
-    const fields = await this.#link.send(until, (client) => client.hmgetBuffer(key, 'p', 'm', 'c'))
-    return toRow(Buffer.from(encoded, 'base64url'), fields, this.#clock.now())
+  #read(until: Until, { key, name: encoded }: Place) {
+    return this.#link
+      .send(until, (client) => client.hmgetBuffer(key, 'p', 'm', 'c'))
+      .then((fields) => toRow(Buffer.from(encoded, 'base64url'), fields, this.#clock.now()))
   }
 
   /** The oldest live rows of a tag, found without their bodies. */

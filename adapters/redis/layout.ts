@@ -226,6 +226,8 @@ export const parseFormer = (bytes: Buffer): Former | undefined =>
     : { write: bytes.toString('latin1', 0, WRITE_LENGTH), ...parseDescriptor(bytes.subarray(WRITE_LENGTH)) }
 
 const COLON = 58
+/** Characters among which the three numbers of a meta stand for certain. */
+const MOST_HEAD = 64
 
 export interface Meta extends Described {
   readonly revision: number
@@ -233,14 +235,14 @@ export interface Meta extends Described {
   readonly order: number
 }
 export const parseMeta = (bytes: Buffer): Meta => {
-  const first = bytes.indexOf(COLON)
-  const second = bytes.indexOf(COLON, first + 1)
-  const third = bytes.indexOf(COLON, second + 1)
-  const expiry = bytes.toString('latin1', first + 1, second)
+  const head = bytes.toString('latin1', 0, MOST_HEAD)
+  const first = head.indexOf(':')
+  const second = head.indexOf(':', first + 1)
+  const third = head.indexOf(':', second + 1)
   return {
-    revision: Number(bytes.toString('latin1', 0, first)),
-    expiresAt: expiry === '' ? undefined : Number(expiry),
-    order: Number(bytes.toString('latin1', second + 1, third)),
+    revision: Number(head.slice(0, first)),
+    expiresAt: second === first + 1 ? undefined : Number(head.slice(first + 1, second)),
+    order: Number(head.slice(second + 1, third)),
     ...parseDescriptor(bytes.subarray(third + 1 + WRITE_LENGTH)),
   }
 }

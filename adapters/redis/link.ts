@@ -105,17 +105,14 @@ export class Link {
    * Sends a command, again while there is patience left, unless the server refused it. It may have been executed before:
    * every command of this room changes nothing the second time, and answers the same.
    */
-  async send<T>(until: Until, command: (client: Client) => Promise<T>): Promise<T> {
-    for (let pause = FIRST_PAUSE; ; pause *= 2) {
-      this.#gather()
-      try {
-        return await command(this.#client)
-      } catch (error) {
-        if (!mayPass(error) || this.#isLost() || monotonic() + pause > until) throw error
-      }
+  send<T>(until: Until, command: (client: Client) => Promise<T>, pause = FIRST_PAUSE): Promise<T> {
+    this.#gather()
+    return command(this.#client).catch(async (error: unknown) => {
+      if (!mayPass(error) || this.#isLost() || monotonic() + pause > until) throw error
       if (this.#client instanceof Cluster) this.#client.refreshSlotsCache()
       await delay(pause)
-    }
+      return this.send(until, command, pause * 2)
+    })
   }
 
   /** Waits for calls under way, then disconnects. */

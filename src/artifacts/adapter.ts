@@ -10,7 +10,7 @@ import { hmac, randomToken } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { type Ahead, createAhead, placeName, type Read } from './ahead.ts'
 import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
-import { keyOf, mayBe } from './ids.ts'
+import { keyOf, keyTextOf, mayBe } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
 import { createRows, memory, type Rows } from './rows.ts'
@@ -79,9 +79,9 @@ const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
 /** What oidc-provider reads after it has found this: the session that it ends with, then the grant. */
 const followers = (model: string, { grantId, sessionUid, expiresWithSession }: AdapterPayload): Read[] => {
   if (model === 'Grant' || grantId === undefined) return []
-  const grant: Read = { model: 'Grant', by: 'key', value: keyOf(grantId) }
+  const grant: Read = { model: 'Grant', by: 'key', value: keyTextOf(grantId) }
   if (!expiresWithSession || sessionUid === undefined) return [grant]
-  return [{ model: 'Session', by: 'uid', value: keyOf(sessionUid) }, grant]
+  return [{ model: 'Session', by: 'uid', value: keyTextOf(sessionUid) }, grant]
 }
 
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean>; readonly ahead: Ahead }

@@ -4,14 +4,15 @@
  * the node that wrote or read it; another one asks one after the other. What was read ahead is used once, by the request
  * that it was read for and before its first write: it is what the same request would have read a moment later.
  */
-import Provider from 'oidc-provider'
 import type { ArtifactRow, ArtifactStore, Model } from '#kernel/ports.ts'
 import { createRecent } from '#kernel/recent.ts'
+import { perRequest } from './request.ts'
 
 export interface Read {
   readonly model: Model
   readonly by: 'key' | 'uid'
-  readonly value: Uint8Array
+  /** What `keyTextOf` says. */
+  readonly value: string
 }
 
 export interface Ahead {
@@ -34,8 +35,7 @@ const textOf = (bytes: Uint8Array): string =>
 /** Names a row for `expect` and `begin`. */
 export const placeName = (model: Model, key: Uint8Array, more = ''): string => `${model} ${textOf(key)}${more}`
 
-type Asked = Map<string, Promise<ArtifactRow | undefined>>
-const nameOf = (model: Model, by: string, value: Uint8Array): string => `${model} ${by} ${textOf(value)}`
+const nameOf = (model: Model, by: string, value: string): string => `${model} ${by} ${value}`
 
 /** For a store in this process, where reading ahead would only cost. */
 const nothingAhead = (store: ArtifactStore): Ahead => ({
@@ -49,37 +49,29 @@ const nothingAhead = (store: ArtifactStore): Ahead => ({
 export const createAhead = (store: ArtifactStore): Ahead => {
   if (!store.remote) return nothingAhead(store)
   const memory = createRecent<string, readonly Read[]>(PLACES)
-  const requests = new WeakMap<object, Asked>()
-
-  const asked = (): Asked | undefined => {
-    const request = Provider.ctx
-    if (!request) return undefined
-    const known = requests.get(request) ?? new Map()
-    requests.set(request, known)
-    return known
-  }
+  const asked = perRequest(() => new Map<string, Promise<ArtifactRow | undefined>>())
   const ask = (reads: readonly Read[]): void => {
     const known = reads.length > 0 ? asked() : undefined
     for (const { model, by, value } of known ? reads : []) {
       const name = nameOf(model, by, value)
       if (known?.has(name)) continue
-      const answer = store.get(model, by, value)
+      const answer = store.get(model, by, Buffer.from(value, 'latin1'))
       // Whoever needs it is told of the failure.
       answer.catch(() => undefined)
       known?.set(name, answer)
     }
   }
   const taken = (model: Model, by: string, value: Uint8Array): Promise<ArtifactRow | undefined> | undefined => {
-    const known = Provider.ctx && requests.get(Provider.ctx)
+    const known = asked()
     if (!known || known.size === 0) return undefined
-    const name = nameOf(model, by, value)
+    const name = nameOf(model, by, textOf(value))
     const answer = known.get(name)
     known.delete(name)
     return answer
   }
   /** A write: nothing that was read before it is used after it. */
   const writing = <T>(write: () => T): T => {
-    if (Provider.ctx) requests.delete(Provider.ctx)
+    asked()?.clear()
     return write()
   }
 

@@ -46,7 +46,8 @@ export interface Box {
 }
 
 /** Where a sealed value belongs: a row moved to another model or key does not open. */
-export const placeOf = (model: string, key: Uint8Array): string => `${model}:${Buffer.from(key).toString('base64url')}`
+export const placeOf = (model: string, key: Uint8Array): string =>
+  `${model}:${Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('base64url')}`
 
 /** @param given the store, the artifact sealer, the clock */
 export const createBox = ({ store, sealer, clock }: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Box => {

@@ -1,19 +1,23 @@
 /** Under which key a row lies, and what its id says of its kind. */
-import { sha256 } from '#kernel/random.ts'
+import { hash } from 'node:crypto'
 import { createRecent } from '#kernel/recent.ts'
 
 /** Ids come in again and again: a token with each use, its grant and session with each token. */
 const KEYS = 4000
-const keys = createRecent<string, Buffer>(KEYS)
+/** As strings: a small Buffer that is kept keeps with it the 8 KiB that it was cut from. */
+const keys = createRecent<string, string>(KEYS)
 
-/** SHA-256 of an id or of the name of an index, not to be changed: no id is stored as it is (DESIGN 3.4). */
-export const keyOf = (id: string): Buffer => {
+/** `keyOf` in a form that may be kept: one character a byte. */
+export const keyTextOf = (id: string): string => {
   const known = keys.get(id)
-  if (known) return known
-  const key = sha256(id)
+  if (known !== undefined) return known
+  const key = hash('sha256', id, 'binary')
   keys.set(id, key)
   return key
 }
+
+/** SHA-256 of an id or of the name of an index: no id is stored as it is (DESIGN 3.4). */
+export const keyOf = (id: string): Buffer => Buffer.from(keyTextOf(id), 'latin1')
 
 /**
  * Opaque token values differ in length by kind, so that a look-up of an unknown value (introspection, revocation) asks

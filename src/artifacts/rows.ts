@@ -8,6 +8,7 @@ import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { createRecent } from '#kernel/recent.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { placeOf } from './box.ts'
+import { perRequest } from './request.ts'
 
 export interface Rows {
   readonly store: ArtifactStore
@@ -26,9 +27,12 @@ export interface Rows {
 const OPENED = 4000
 const LARGEST_OPENED = 4096
 
+/** Bytes as a string, to be kept and compared: a Buffer that is kept keeps with it the 8 KiB that it was cut from. */
+const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+
 /** Names a row in memory, cheaper than `placeOf`. */
-const nameOf = (model: string, key: Uint8Array): string =>
-  model + Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
+const nameOf = (model: string, key: Uint8Array): string => model + textOf(key)
 
 /** A copy of a JSON value that may be changed: a third of the cost of parsing it anew. */
 export const copyOf = <T>(value: T): T => {
@@ -62,10 +66,12 @@ export const copyFor = (stored: Readonly<AdapterPayload>): AdapterPayload =>
   onlyReads() ? { ...frozen(stored) } : copyOf(stored)
 
 interface Opened {
-  readonly body: Uint8Array
+  /** The sealed bytes, by `textOf`. */
+  readonly body: string
   readonly json: string
-  /** Made when it is first asked for. */
+  /** Made when it is asked for a second time: most tokens are redeemed once and never read again. */
   value?: AdapterPayload
+  given?: boolean
 }
 
 /**
@@ -74,37 +80,45 @@ interface Opened {
  */
 const createOpened = () => {
   const opened = createRecent<string, Opened>(OPENED)
-  const read = (entry: Opened): AdapterPayload => {
-    entry.value ??= JSON.parse(entry.json) as AdapterPayload
-    return entry.value
-  }
   return {
-    get(name: string, body: Uint8Array): AdapterPayload | undefined {
+    get(name: string, body: Uint8Array): Opened | undefined {
       const found = opened.get(name)
-      return found && Buffer.compare(found.body, body) === 0 ? read(found) : undefined
+      return found && found.body === textOf(body) ? found : undefined
     },
     set(name: string, body: Uint8Array, json: string): Opened {
-      const entry: Opened = { body, json }
+      const entry: Opened = { body: textOf(body), json }
       if (body.length <= LARGEST_OPENED) opened.set(name, entry)
       return entry
     },
-    read,
   }
+}
+
+const shared = (entry: Opened): Readonly<AdapterPayload> => {
+  entry.value ??= JSON.parse(entry.json) as AdapterPayload
+  return entry.value
+}
+
+/** The parsed value itself the first time, then copies of one that is kept. */
+const ownOf = (entry: Opened): AdapterPayload => {
+  if (entry.value || entry.given) return copyFor(shared(entry))
+  entry.given = true
+  return JSON.parse(entry.json) as AdapterPayload
 }
 
 export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Rows => {
   const { store, sealer, clock } = given
   const opened = createOpened()
-  const open = (model: string, row: ArtifactRow): AdapterPayload => {
+  const entryOf = (model: string, row: ArtifactRow): Opened => {
     const name = nameOf(model, row.key)
-    const known = opened.get(name, row.body)
-    if (known) return known
-    return opened.read(opened.set(name, row.body, sealer.open(row.body, placeOf(model, row.key)).toString()))
+    return (
+      opened.get(name, row.body) ??
+      opened.set(name, row.body, sealer.open(row.body, placeOf(model, row.key)).toString())
+    )
   }
   return {
     store,
     clock,
-    open,
+    open: (model, row) => shared(entryOf(model, row)),
     expiry: (ttl) => (ttl === undefined ? undefined : clock.now() + ttl * 1000),
     seal(model, key, payload) {
       const json = JSON.stringify(payload)
@@ -113,7 +127,7 @@ export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock:
       return body
     },
     payload(model, row, id) {
-      const payload = copyFor(open(model, row))
+      const payload = ownOf(entryOf(model, row))
       if (id !== undefined) payload.jti = id
       if (row.consumedAt !== undefined) payload.consumed = Math.floor(row.consumedAt / 1000)
       return payload
@@ -129,20 +143,13 @@ export interface Seen {
   readonly revision: number
 }
 
-const seen = new WeakMap<object, Map<string, Seen>>()
+const seen = perRequest(() => new Map<string, Seen>())
 
 /** What the running request has read, by model and id; outside of a request nothing is remembered. */
 export const memory = {
-  get(model: string, id: string): Seen | undefined {
-    const request = Provider.ctx
-    return request && seen.get(request)?.get(`${model}:${id}`)
-  },
+  get: (model: string, id: string): Seen | undefined => seen()?.get(`${model}:${id}`),
   set(model: string, id: string, row: Seen | undefined): void {
-    const request = Provider.ctx
-    if (!request) return
-    const rows = seen.get(request) ?? new Map<string, Seen>()
-    if (row) rows.set(`${model}:${id}`, row)
-    else rows.delete(`${model}:${id}`)
-    seen.set(request, rows)
+    if (row) seen()?.set(`${model}:${id}`, row)
+    else seen()?.delete(`${model}:${id}`)
   },
 }

@@ -5,8 +5,9 @@
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
 import { type Ahead, placeName, type Read } from './ahead.ts'
-import { keyOf } from './ids.ts'
+import { keyOf, keyTextOf } from './ids.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
+import { perRequest } from './request.ts'
 import { copyFor, copyOf, memory, type Rows, type Seen } from './rows.ts'
 import { isOver, SESSION, sessionRow } from './session-row.ts'
 
@@ -23,7 +24,7 @@ const asking = (): string | undefined => {
 
 const grantOf = ({ authorizations }: Readonly<AdapterPayload>, client: string): Read[] => {
   const id = Object.entries(authorizations ?? {}).find(([name]) => name === client)?.[1].grantId
-  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: keyOf(id) }]
+  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: keyTextOf(id) }]
 }
 
 export const createSessionRows = (
@@ -32,7 +33,7 @@ export const createSessionRows = (
 ): Pick<Adapter, 'find' | 'findByUid' | 'upsert' | 'destroy'> => {
   const { store } = rows
   /** Under which id this request read the session before it gave it a new one, and whether it was still there then. */
-  const formers = new WeakMap<object, { seen: Seen; alive: boolean }>()
+  const former = perRequest<{ seen?: Seen; alive?: boolean }>(() => ({}))
 
   const live = async (by: 'key' | 'uid', value: Uint8Array): Promise<Seen | undefined> => {
     const row = await store.get(SESSION, by, value)
@@ -61,12 +62,12 @@ export const createSessionRows = (
 
   /** The request gave the session a new id (OIDC login, against fixation): the row moves. */
   const move = async (key: Uint8Array, ours: AdapterPayload): Promise<void> => {
-    const former = Provider.ctx && formers.get(Provider.ctx)
-    if (!former) return void (await store.put(SESSION, sessionRow(rows, key, ours)))
-    const before = former.seen.payload
+    const { seen, alive } = former() ?? {}
+    if (!seen) return void (await store.put(SESSION, sessionRow(rows, key, ours)))
+    const before = seen.payload
     const signedIn = ours.loginTs !== before.loginTs || ours.accountId !== before.accountId
     const other = ours.uid === undefined ? undefined : await live('uid', keyOf(ours.uid))
-    if (!other && !former.alive && !signedIn) return
+    if (!other && !alive && !signedIn) return
     const merged = other ? mergeSession(before, ours, other.payload) : ours
     await store.put(SESSION, sessionRow(rows, key, { ...(merged ?? ours), jti: ours.jti }))
   }
@@ -100,9 +101,10 @@ export const createSessionRows = (
     },
     async destroy(id) {
       const loaded = memory.get(SESSION, id)
-      if (loaded && Provider.ctx) {
-        const alive = (await live('key', loaded.key)) !== undefined
-        formers.set(Provider.ctx, { seen: loaded, alive })
+      const kept = former()
+      if (loaded && kept) {
+        kept.alive = (await live('key', loaded.key)) !== undefined
+        kept.seen = loaded
         memory.set(SESSION, id, undefined)
       }
       await store.drop(SESSION, keyOf(id))

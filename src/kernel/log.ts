@@ -81,12 +81,18 @@ export const redact = (value: unknown, depth = 0): unknown => {
   )
 }
 
+/** Lines go out together, after so many characters or ms: a system call for each would cost more than what it says. */
+const GATHERED = 8192
+const GATHER_MS = 100
+
 /**
  * @param write receives whole lines; the default is standard output
  * @param onError called for each line of the level `error`
  */
 export const createLog = (level: LogLevel, write?: (line: string) => void, onError?: () => void): Log => {
-  const sink = write ? { write } : pino.destination({ fd: 1, sync: false, minLength: 0 })
+  const sink = write
+    ? { write, flush: () => undefined }
+    : pino.destination({ fd: 1, sync: false, minLength: GATHERED, periodicFlush: GATHER_MS })
   const target = pino(
     {
       level,
@@ -109,6 +115,7 @@ export const createLog = (level: LogLevel, write?: (line: string) => void, onErr
     error(event, fields) {
       onError?.()
       error(event, fields)
+      sink.flush()
     },
     flush: () => 'flushSync' in sink && sink.flushSync(),
   }

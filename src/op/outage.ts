@@ -17,11 +17,8 @@ class StoreAway extends errors.OIDCProviderError {
 export const translated = <A extends unknown[], R>(
   call: (...given: A) => Promise<R>,
 ): ((...given: A) => Promise<R>) => {
-  return async (...given) => {
-    try {
-      return await call(...given)
-    } catch (error) {
+  return (...given) =>
+    call(...given).catch((error: unknown) => {
       throw isFault(error, 'store.unavailable') ? new StoreAway(error) : error
-    }
-  }
+    })
 }
