@@ -153,7 +153,10 @@ const inbound = z
 const logging = z
   .strictObject({
     level: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ help: 'What is less is left out.' }),
-    consoleOnly: z.literal(true).default(true).meta({ help: 'Logs go to standard output, one JSON object a line.' }),
+    consoleOnly: z
+      .literal(true)
+      .default(true)
+      .meta({ help: 'Logs go to standard output, one JSON object a line, at most 100 ms after what they tell of.' }),
   })
   .prefault({})
 
