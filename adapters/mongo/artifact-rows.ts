@@ -3,6 +3,7 @@
  * cannot leave its collection; the first letter of `_id` tells what a document is. Keys are base64url strings, never Binary.
  */
 import type { Document, UpdateFilter } from 'mongodb'
+import { base64urlOf } from '#kernel/bytes.ts'
 import type { ArtifactRow, Mark, Model } from '#kernel/ports.ts'
 
 export interface ArtifactDocument {
@@ -33,15 +34,13 @@ export interface ArtifactDocument {
 
 export const FOREVER = 8.64e15
 
-export const text = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
 const bytes = (value: string): Uint8Array => Buffer.from(value, 'base64url')
 
-export const rowId = (model: Model, key: Uint8Array): string => `a:${model}:${text(key)}`
-export const markerId = (model: Model, key: Uint8Array): string => `o:${model}:${text(key)}`
-export const counterId = (key: Uint8Array): string => `n:${text(key)}`
+export const rowId = (model: Model, key: Uint8Array): string => `a:${model}:${base64urlOf(key)}`
+export const markerId = (model: Model, key: Uint8Array): string => `o:${model}:${base64urlOf(key)}`
+export const counterId = (key: Uint8Array): string => `n:${base64urlOf(key)}`
 export const tombstoneId = (grant: string): string => `g:${grant}`
-export const scoped = (model: Model, value: Uint8Array): string => `${model}:${text(value)}`
+export const scoped = (model: Model, value: Uint8Array): string => `${model}:${base64urlOf(value)}`
 
 /** base64url holds no colon, a model may. */
 const last = (value: string): Uint8Array => bytes(value.slice(value.lastIndexOf(':') + 1))
@@ -67,7 +66,7 @@ export interface Fields {
 }
 
 export const fieldsOf = (model: Model, row: ArtifactRow): Fields => {
-  const grant = row.grant && text(row.grant)
+  const grant = row.grant && base64urlOf(row.grant)
   const uid = row.uid && scoped(model, row.uid)
   const userCode = row.userCode && scoped(model, row.userCode)
   const tags = row.tags?.length ? row.tags.map((tag) => scoped(model, tag)) : undefined

@@ -2,6 +2,7 @@
  * The ArtifactStore port. Every promise rests on the atomicity of one document and the uniqueness of `_id`; no
  * transaction, change stream, collation or unique index. Read artifact-rows.ts first, then artifact-puts.ts.
  */
+import { base64urlOf } from '#kernel/bytes.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import { ArtifactPuts, type Documents, ROUNDS } from './artifact-puts.ts'
@@ -14,7 +15,6 @@ import {
   modelOf,
   rowId,
   scoped,
-  text,
   toMark,
   tombstoneId,
   toRow,
@@ -117,7 +117,7 @@ export class MongoArtifacts implements ArtifactStore {
 
   /** Counts what it took from the collection: expired rows that no sweep had found yet are among them. */
   async dropGrant(grant: Uint8Array, until: number): Promise<number> {
-    const name = text(grant)
+    const name = base64urlOf(grant)
     return this.#connection.run(async (deadline) => {
       const { expires, ttl } = expiry(until)
       await upserted(() =>

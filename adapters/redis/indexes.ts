@@ -51,13 +51,12 @@ export class Indexes {
   async enlist(until: Until, { now, entries, expiresAt }: Write): Promise<boolean> {
     if (entries.length === 0) return true
     const [score, ttl] = [scoreOf(expiresAt), indexTimeToLive(expiresAt, now)]
-    const answers = await Promise.all(
-      entries.map(({ key, member }) => {
-        this.#entered = (this.#entered + 1) % PRUNE_EVERY
-        const prune = this.#entered === 0 ? '1' : ''
-        return this.#link.send(until, (client) => client.gatehouseEnlist(key, now, member, score, ttl, prune))
-      }),
-    )
+    const enter = ({ key, member }: Entry) => {
+      this.#entered = (this.#entered + 1) % PRUNE_EVERY
+      const prune = this.#entered === 0 ? '1' : ''
+      return this.#link.send(until, (client) => client.gatehouseEnlist(key, now, member, score, ttl, prune))
+    }
+    const answers = await Promise.all(entries.map(enter))
     return answers.every((answer) => answer === 1)
   }
 

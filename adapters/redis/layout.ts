@@ -18,6 +18,7 @@
  * Expiries are those of Gatehouse's clock and judged by it on every access. Redis gets a time to live that is longer by
  * SLACK, counted from now, so that no difference between clocks takes a row away.
  */
+import { base64urlOf } from '#kernel/bytes.ts'
 import type { ArtifactRow, Mark, Model } from '#kernel/ports.ts'
 import type { Client } from './scripts.ts'
 
@@ -30,9 +31,6 @@ export const GRAVESTONE = 120_000
 const WRITE_LENGTH = 8
 /** The same in an entry. */
 const WRITE_BYTES = 6
-
-export const name = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url')
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64url')
 
@@ -94,7 +92,7 @@ export class Keys {
   }
 
   row(model: Model, key: Uint8Array): Place {
-    return this.rowNamed(model, name(key))
+    return this.rowNamed(model, base64urlOf(key))
   }
 
   rowNamed(model: Model, key: string): Place {
@@ -127,23 +125,23 @@ export class Keys {
   }
 
   pointer(by: Lookup, model: Model, value: Uint8Array): string {
-    return `${this.#prefix}${by === 'uid' ? 'u' : 'c'}:${model}:${name(value)}`
+    return `${this.#prefix}${by === 'uid' ? 'u' : 'c'}:${model}:${base64urlOf(value)}`
   }
 
   grant(grant: Uint8Array): string {
-    return `${this.#prefix}g:${name(grant)}`
+    return `${this.#prefix}g:${base64urlOf(grant)}`
   }
 
   tag(model: Model, tag: Uint8Array): string {
-    return `${this.#prefix}t:${model}:${name(tag)}`
+    return `${this.#prefix}t:${model}:${base64urlOf(tag)}`
   }
 
   marker(model: Model, key: Uint8Array): string {
-    return `${this.#prefix}o:${model}:${name(key)}`
+    return `${this.#prefix}o:${model}:${base64urlOf(key)}`
   }
 
   counter(key: Uint8Array): string {
-    return `${this.#prefix}n:${name(key)}`
+    return `${this.#prefix}n:${base64urlOf(key)}`
   }
 
   /** Where a write of a row is entered. */
@@ -211,9 +209,10 @@ export const parseDescriptor = (bytes: Buffer): Described => {
     parts.push(size === 0 ? undefined : bytes.subarray(at + 1, at + size))
     at += Math.max(size, 1)
   }
-  const [grant, uid, userCode, ...tags] = parts
-  const present = tags.filter((tag) => tag !== undefined)
-  return { grant, uid, userCode, ...(present.length > 0 && { tags: present }) }
+  const [grant, uid, userCode] = parts
+  // Most rows have none.
+  if (parts.length <= 3) return { grant, uid, userCode }
+  return { grant, uid, userCode, tags: parts.slice(3).filter((tag) => tag !== undefined) }
 }
 
 /** A replaced or dropped row: which write, and where it could be found. Empty bytes: there was none. */
@@ -257,8 +256,8 @@ export const toRow = (
   now: number,
 ): { readonly row: ArtifactRow; readonly order: number } | undefined => {
   if (!body || !meta) return undefined
-  const { order, ...rest } = parseMeta(meta)
-  if (!isLive(rest, now)) return undefined
+  const { order, revision, expiresAt, grant, uid, userCode, tags } = parseMeta(meta)
+  if (!isLive({ expiresAt }, now)) return undefined
   const consumedAt = consumed ? Number(consumed.toString('latin1', 0, consumed.indexOf(COLON))) : undefined
-  return { row: { key, body, ...rest, consumedAt }, order }
+  return { row: { key, body, revision, expiresAt, grant, uid, userCode, consumedAt, ...(tags && { tags }) }, order }
 }

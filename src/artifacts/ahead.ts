@@ -4,6 +4,7 @@
  * the node that wrote or read it; another one asks one after the other. What was read ahead is used once, by the request
  * that it was read for and before its first write: it is what the same request would have read a moment later.
  */
+import { latin1Of } from '#kernel/bytes.ts'
 import type { ArtifactRow, ArtifactStore, Model } from '#kernel/ports.ts'
 import { createRecent } from '#kernel/recent.ts'
 import { perRequest } from './request.ts'
@@ -29,11 +30,8 @@ export interface Ahead {
 /** Places of which is remembered what follows. */
 const PLACES = 10_000
 
-const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-
 /** Names a row for `expect` and `begin`. */
-export const placeName = (model: Model, key: Uint8Array, more = ''): string => `${model} ${textOf(key)}${more}`
+export const placeName = (model: Model, key: Uint8Array, more = ''): string => `${model} ${latin1Of(key)}${more}`
 
 const nameOf = (model: Model, by: string, value: string): string => `${model} ${by} ${value}`
 
@@ -64,7 +62,7 @@ export const createAhead = (store: ArtifactStore): Ahead => {
   const taken = (model: Model, by: string, value: Uint8Array): Promise<ArtifactRow | undefined> | undefined => {
     const known = asked()
     if (!known || known.size === 0) return undefined
-    const name = nameOf(model, by, textOf(value))
+    const name = nameOf(model, by, latin1Of(value))
     const answer = known.get(name)
     known.delete(name)
     return answer

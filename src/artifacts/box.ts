@@ -3,6 +3,7 @@
  * Hashing and sealing happen here, so that no id and no plaintext reaches a store (DESIGN 3.4).
  * Ids must carry 128 bits of entropy or name nothing secret; guessable secrets need an HMAC first.
  */
+import { base64urlOf } from '#kernel/bytes.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, PutResult } from '#kernel/ports.ts'
 import { randomToken, sha256 } from '#kernel/random.ts'
@@ -46,8 +47,7 @@ export interface Box {
 }
 
 /** Where a sealed value belongs: a row moved to another model or key does not open. */
-export const placeOf = (model: string, key: Uint8Array): string =>
-  `${model}:${Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('base64url')}`
+export const placeOf = (model: string, key: Uint8Array): string => `${model}:${base64urlOf(key)}`
 
 /** @param given the store, the artifact sealer, the clock */
 export const createBox = ({ store, sealer, clock }: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Box => {

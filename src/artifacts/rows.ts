@@ -3,6 +3,7 @@
  * kept out of it where it can be put back (DESIGN 3.4). Also what one request remembers of the rows it has read.
  */
 import Provider, { type AdapterPayload } from 'oidc-provider'
+import { latin1Of } from '#kernel/bytes.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { createRecent } from '#kernel/recent.ts'
@@ -27,19 +28,16 @@ export interface Rows {
 const OPENED = 4000
 const LARGEST_OPENED = 4096
 
-/** Bytes as a string, to be kept and compared: a Buffer that is kept keeps with it the 8 KiB that it was cut from. */
-const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-
 /** Names a row in memory, cheaper than `placeOf`. */
-const nameOf = (model: string, key: Uint8Array): string => model + textOf(key)
+const nameOf = (model: string, key: Uint8Array): string => model + latin1Of(key)
 
 /** A copy of a JSON value that may be changed: a third of the cost of parsing it anew. */
 export const copyOf = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(copyOf) as T
   const copy: Record<string, unknown> = {}
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
+    const member: unknown = Reflect.get(value, name)
     // Assigning it would give the copy another prototype.
     if (name === '__proto__')
       Object.defineProperty(copy, name, { value: copyOf(member), enumerable: true, writable: true })
@@ -66,7 +64,7 @@ export const copyFor = (stored: Readonly<AdapterPayload>): AdapterPayload =>
   onlyReads() ? { ...frozen(stored) } : copyOf(stored)
 
 interface Opened {
-  /** The sealed bytes, by `textOf`. */
+  /** The sealed bytes, by `latin1Of`. */
   readonly body: string
   readonly json: string
   /** Made when it is asked for a second time: most tokens are redeemed once and never read again. */
@@ -83,10 +81,10 @@ const createOpened = () => {
   return {
     get(name: string, body: Uint8Array): Opened | undefined {
       const found = opened.get(name)
-      return found && found.body === textOf(body) ? found : undefined
+      return found && found.body === latin1Of(body) ? found : undefined
     },
     set(name: string, body: Uint8Array, json: string): Opened {
-      const entry: Opened = { body: textOf(body), json }
+      const entry: Opened = { body: latin1Of(body), json }
       if (body.length <= LARGEST_OPENED) opened.set(name, entry)
       return entry
     },

@@ -4,6 +4,7 @@
  * The additional data names the place (kind and key), so that rows cannot be swapped.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
+import { bufferOf } from './bytes.ts'
 import { Fault } from './faults.ts'
 import { hmac, randomBytes } from './random.ts'
 
@@ -55,8 +56,6 @@ const decrypt = (key: KeyObject, sealed: Buffer, place: string): Buffer => {
   return plain
 }
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
 /** A sealer over an explicit set of keys: the first seals, all open. Each key has 32 bytes. */
 export const createSealer = (keys: readonly { id: number; key: Uint8Array }[]): Sealer => {
   // Bytes as a key are imported anew for every value: 17 µs instead of 4 (measured, 430 bytes).
@@ -67,13 +66,13 @@ export const createSealer = (keys: readonly { id: number; key: Uint8Array }[]): 
   return {
     seal: (plain, place) => encrypt(firstKey, firstId, plain, place),
     age(bytes) {
-      const sealed = asBuffer(bytes)
+      const sealed = bufferOf(bytes)
       const id = sealed.length >= HEAD + TAG && sealed[0] === VERSION ? sealed.readUInt32BE(1) : undefined
       if (id === firstId) return 'current'
       return id !== undefined && byId.has(id) ? 'older' : 'foreign'
     },
     open: (bytes, place) => {
-      const sealed = asBuffer(bytes)
+      const sealed = bufferOf(bytes)
       const key = sealed.length >= HEAD + TAG && sealed[0] === VERSION ? byId.get(sealed.readUInt32BE(1)) : undefined
       if (!key) throw new Fault('seal.broken', { place, reason: 'unknown key or format' })
       try {
