@@ -4,7 +4,7 @@
  * relying parties and providers) passes `plain`, `link` or `image` before it is shown.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import ejs, { type TemplateFunction } from 'ejs'
 import { type FaultCode, faults } from '#kernel/faults.ts'
 import type { Ctx } from './context.ts'
@@ -39,6 +39,7 @@ const LOCALS = [
   'monogram',
   'hue',
   'sentence',
+  'include',
 ]
 const MOST_NAME = 80
 /** How many tints the stylesheet has for monograms. */
@@ -83,25 +84,36 @@ const sentenceFor =
   (fault: string): string =>
     Object.hasOwn(faults, fault) ? faultSentence(t, fault as FaultCode) : fault
 
-/** Compiles every page; a template that does not compile stops the start. */
+type Templates = ReadonlyMap<string, TemplateFunction>
+
+const compile = (directory: string): Templates =>
+  new Map(
+    readdirSync(directory)
+      .filter((file) => file.endsWith('.ejs'))
+      .map((file) => {
+        const filename = join(directory, file)
+        const options = { filename, strict: true, rmWhitespace: true, destructuredLocals: LOCALS }
+        return [basename(file, '.ejs'), ejs.compile(readFileSync(filename, 'utf8'), options)]
+      }),
+  )
+
+/** EJS's own `include` looks for the file anew at each rendering, which costs more than all else of a page. */
+const render = (template: TemplateFunction, parts: Templates, locals: Readonly<Record<string, unknown>>): string =>
+  template({
+    ...locals,
+    include: (name: string, more: Readonly<Record<string, unknown>> = {}) => {
+      const part = parts.get(basename(name))
+      if (!part) throw new TypeError(`views/parts/${basename(name)}.ejs does not exist`)
+      return render(part, parts, { ...locals, ...more })
+    },
+  })
+
+/** Compiles every page and part; a template that does not compile stops the start. */
 export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOptions): View => {
   const { host, pathname } = new URL(issuer)
   const base = pathname.replace(/\/$/, '')
-  const templates = new Map<string, TemplateFunction>()
-  for (const file of readdirSync(directory).filter((name) => name.endsWith('.ejs'))) {
-    const filename = join(directory, file)
-    templates.set(
-      file.slice(0, -4),
-      ejs.compile(readFileSync(filename, 'utf8'), {
-        filename,
-        views: [directory],
-        strict: true,
-        cache: true,
-        rmWhitespace: true,
-        destructuredLocals: LOCALS,
-      }),
-    )
-  }
+  const templates = compile(directory)
+  const parts = compile(join(directory, 'parts'))
   const shared = {
     home: `${base}/`,
     host,
@@ -123,7 +135,7 @@ export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOp
       token ??= csrf.token(ctx)
       return token
     }
-    const html = template({ ...shared, page, t, csrf: form, sentence: sentenceFor(t) })
+    const html = render(template, parts, { ...shared, page, t, csrf: form, sentence: sentenceFor(t) })
     if (status !== undefined) ctx.status = status
     ctx.set('cache-control', 'no-store')
     ctx.set('content-language', t.lang)
