@@ -4,7 +4,7 @@
  * relying parties and providers) passes `plain`, `link` or `image` before it is shown.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import ejs, { type TemplateFunction } from 'ejs'
 import { type FaultCode, faults } from '#kernel/faults.ts'
 import type { Ctx } from './context.ts'
@@ -84,36 +84,46 @@ const sentenceFor =
   (fault: string): string =>
     Object.hasOwn(faults, fault) ? faultSentence(t, fault as FaultCode) : fault
 
-type Templates = ReadonlyMap<string, TemplateFunction>
+interface Template {
+  readonly folder: string
+  readonly run: TemplateFunction
+}
 
-const compile = (directory: string): Templates =>
-  new Map(
-    readdirSync(directory)
-      .filter((file) => file.endsWith('.ejs'))
-      .map((file) => {
-        const filename = join(directory, file)
-        const options = { filename, strict: true, rmWhitespace: true, destructuredLocals: LOCALS }
-        return [basename(file, '.ejs'), ejs.compile(readFileSync(filename, 'utf8'), options)]
-      }),
-  )
+/** By file. */
+const templates = new Map<string, Template>()
 
-/** EJS's own `include` looks for the file anew at each rendering, which costs more than all else of a page. */
-const render = (template: TemplateFunction, parts: Templates, locals: Readonly<Record<string, unknown>>): string =>
-  template({
+const load = (filename: string): Template => {
+  const known = templates.get(filename)
+  if (known) return known
+  const options = { filename, strict: true, rmWhitespace: true, destructuredLocals: LOCALS }
+  const template = { folder: dirname(filename), run: ejs.compile(readFileSync(filename, 'utf8'), options) }
+  templates.set(filename, template)
+  return template
+}
+
+/** The templates of a folder, by their names. */
+const loadAll = (folder: string): ReadonlyMap<string, Template> => {
+  const files = readdirSync(folder).filter((file) => file.endsWith('.ejs'))
+  return new Map(files.map((file) => [basename(file, '.ejs'), load(join(folder, file))]))
+}
+
+/**
+ * What a template includes is named from where it lies. EJS's own `include` looks for the file anew at each rendering,
+ * which costs more than all else of a page.
+ */
+const render = ({ folder, run }: Template, locals: Readonly<Record<string, unknown>>): string =>
+  run({
     ...locals,
-    include: (name: string, more: Readonly<Record<string, unknown>> = {}) => {
-      const part = parts.get(basename(name))
-      if (!part) throw new TypeError(`views/parts/${basename(name)}.ejs does not exist`)
-      return render(part, parts, { ...locals, ...more })
-    },
+    include: (name: string, more: Readonly<Record<string, unknown>> = {}) =>
+      render(load(join(folder, `${name}.ejs`)), { ...locals, ...more }),
   })
 
 /** Compiles every page and part; a template that does not compile stops the start. */
 export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOptions): View => {
   const { host, pathname } = new URL(issuer)
   const base = pathname.replace(/\/$/, '')
-  const templates = compile(directory)
-  const parts = compile(join(directory, 'parts'))
+  const pages = loadAll(directory)
+  loadAll(join(directory, 'parts'))
   const shared = {
     home: `${base}/`,
     host,
@@ -127,7 +137,7 @@ export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOp
   }
 
   return (ctx, name, page, status) => {
-    const template = templates.get(name)
+    const template = pages.get(name)
     if (!template) throw new TypeError(`views/${name}.ejs does not exist`)
     const t = textsFor(ctx, messages)
     let token: string | undefined
@@ -135,7 +145,7 @@ export const createView = ({ directory, issuer, messages, assets, csrf }: ViewOp
       token ??= csrf.token(ctx)
       return token
     }
-    const html = render(template, parts, { ...shared, page, t, csrf: form, sentence: sentenceFor(t) })
+    const html = render(template, { ...shared, page, t, csrf: form, sentence: sentenceFor(t) })
     if (status !== undefined) ctx.status = status
     ctx.set('cache-control', 'no-store')
     ctx.set('content-language', t.lang)
