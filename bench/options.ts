@@ -6,7 +6,7 @@ import { type StoreName, storeNames } from './stores.ts'
 
 export const HELP = `make bench ARGS="…", or node bench/main.ts …
 
-  --short          2 rounds of 1.5 s instead of 15 of 1 s
+  --short          2 rounds of 1.5 s instead of 5 of 3 s
   --only NAMES     these operations, separated by commas: ${operations.map(({ name }) => name).join(', ')}
   --store NAMES    these stores, separated by commas: sqlite, redis, mongo; else SQLite, and Redis where there is one
   --fill N         instead: the code flow with N live artifacts in the store, and while as many are swept
@@ -31,7 +31,7 @@ export interface Options {
 }
 
 const SHORT: Pace = { rounds: 2, round: 1500, warmUp: 1000 }
-const FULL: Pace = { rounds: 15, round: 1000, warmUp: 3000 }
+const FULL: Pace = { rounds: 5, round: 3000, warmUp: 3000 }
 
 const positive = (name: string, text: string | undefined): number | undefined => {
   if (text === undefined) return undefined
