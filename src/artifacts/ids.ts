@@ -1,5 +1,5 @@
 /** Under which key a row lies, and what its id says of its kind. */
-import { hash } from 'node:crypto'
+import { sha256Text } from '#kernel/random.ts'
 import { createRecent } from '#kernel/recent.ts'
 
 /** Ids come in again and again: a token with each use, its grant and session with each token. */
@@ -11,7 +11,7 @@ const keys = createRecent<string, string>(KEYS)
 export const keyTextOf = (id: string): string => {
   const known = keys.get(id)
   if (known !== undefined) return known
-  const key = hash('sha256', id, 'binary')
+  const key = sha256Text(id)
   keys.set(id, key)
   return key
 }

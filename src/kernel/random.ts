@@ -36,10 +36,13 @@ export const randomReference = (): string => {
   return Array.from(randomBytes(10), (byte) => alphabet[byte % alphabet.length]).join('')
 }
 
+/** `sha256` as a string, one character a byte: to be kept and compared (bytes.ts). */
+export const sha256Text = (value: string | Uint8Array): string => hash('sha256', value, 'binary')
+
 /** SHA-256: enough to store ids that carry 128 bits or more of entropy. */
 export const sha256 = (value: string | Uint8Array): Buffer =>
   // By way of a string, which is three times as fast as asking for the bytes.
-  Buffer.from(hash('sha256', value, 'binary'), 'latin1')
+  Buffer.from(sha256Text(value), 'latin1')
 
 const keyObjects = new WeakMap<Uint8Array, KeyObject>()
 

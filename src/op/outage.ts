@@ -17,8 +17,11 @@ class StoreAway extends errors.OIDCProviderError {
 export const translated = <A extends unknown[], R>(
   call: (...given: A) => Promise<R>,
 ): ((...given: A) => Promise<R>) => {
-  return (...given) =>
-    call(...given).catch((error: unknown) => {
+  return async (...given) => {
+    try {
+      return await call(...given)
+    } catch (error) {
       throw isFault(error, 'store.unavailable') ? new StoreAway(error) : error
-    })
+    }
+  }
 }

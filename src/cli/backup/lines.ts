@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { RingKey } from '#directory/keyring.ts'
+import { bufferOf } from '#kernel/bytes.ts'
 import type { ArtifactRow, DirectoryPiece, Mark, Model } from '#kernel/ports.ts'
 
 export interface Header {
@@ -55,7 +56,7 @@ export const countItem = (counts: Counts, item: Item): void => {
 type Written = Record<string, unknown>
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
 const text = (value: unknown): unknown => {
-  if (isBytes(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+  if (isBytes(value)) return bufferOf(value).toString('base64')
   return Array.isArray(value) ? value.map(text) : value
 }
 const written = (members: object): Written =>
