@@ -16,15 +16,21 @@
  *   the row is written before the visit, the visit takes it; if after, the gravestone refuses it. There is no third case.
  *   Gravestones outlive every put: they stay for 2 minutes; a put is given up after 2 s, what it sent is gone soon after.
  *   A row of a grant whose key may be known beforehand (`ifRevision: 0`) is entered first and written then.
+ *
+ * On one server a row that has one entry and no pointers, as every token has, is entered and written in one step, which
+ * is a case of the above: the entry or the tombstone, whichever was there first.
  */
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore, Mark, Model, PutResult, Redeem } from '#kernel/ports.ts'
 import { randomToken } from '#kernel/random.ts'
 import { createRecent } from '#kernel/recent.ts'
 import { Dump } from './dump.ts'
+import { isAcrossSlots } from './faults.ts'
 import type { Indexes } from './indexes.ts'
 import {
   describe,
+  type Entry,
+  type Former,
   GRAVESTONE,
   isLive,
   type Keys,
@@ -57,12 +63,28 @@ const inSlices = async <T, R>(all: readonly T[], ask: (one: T) => Promise<R>): P
   return answers
 }
 
+/** The first ten of gatehousePut. */
+const argumentsOf = (write: Write, ifRevision: number | undefined): (string | number | Buffer)[] => [
+  write.now,
+  write.body,
+  write.expiresAt ?? '',
+  timeToLive(write.expiresAt, write.now),
+  write.name,
+  write.order,
+  write.descriptor,
+  write.consumed,
+  ifRevision ?? '',
+  write.grant,
+]
+
 export class RedisArtifacts implements ArtifactStore {
   readonly remote = true
   readonly #link: Link
   readonly #keys: Keys
   readonly #indexes: Indexes
   readonly #clock: Clock
+  /** Whether a script may have keys of two slots: not in a Cluster, nor behind a proxy that hides one. */
+  #together: boolean
   /** Pointer to the key that it led to last. A wrong one costs nothing but the try. */
   readonly #hints = createRecent<string, string>(HINTS)
   #lastOrder = 0
@@ -74,6 +96,7 @@ export class RedisArtifacts implements ArtifactStore {
     this.#keys = keys
     this.#indexes = indexes
     this.#clock = clock
+    this.#together = link.single
   }
 
   async put(model: Model, row: ArtifactRow, options?: { ifRevision?: number }): Promise<PutResult> {
@@ -111,7 +134,7 @@ export class RedisArtifacts implements ArtifactStore {
     const wanted = Buffer.from(value)
     if (by === 'key') {
       const place = this.#keys.row(model, wanted)
-      return this.#link.call((until) => this.#read(until, place)).then((found) => found?.row)
+      return this.#link.call((until) => this.#readRow(until, place))
     }
     const pointer = this.#keys.pointer(by, model, wanted)
     return this.#link.call(async (until) => {
@@ -202,15 +225,37 @@ export class RedisArtifacts implements ArtifactStore {
 
   #put(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
     const isFoundOtherwise = write.entries.length > 0 || write.pointers.length > 0
-    return isFoundOtherwise ? this.#putIndexed(until, write, ifRevision) : this.#putPlain(until, write, ifRevision)
+    if (!isFoundOtherwise) return this.#putPlain(until, write, ifRevision)
+    const [entry] = write.entries
+    const isListed = this.#together && write.entries.length === 1 && write.pointers.length === 0
+    return entry && isListed
+      ? this.#putListed(until, write, entry, ifRevision)
+      : this.#putIndexed(until, write, ifRevision)
   }
 
   /** A row that is found by nothing but its key. */
   async #putPlain(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
-    const { code, former } = await this.#write(until, write, ifRevision, false)
+    return this.#settle(write, await this.#write(until, write, ifRevision, false))
+  }
+
+  #settle(write: Write, { code, former }: { code: number; former: Former | undefined }): PutResult {
     if (code !== STORED) return code === STALE ? 'stale' : 'revoked'
     if (former) this.#indexes.release([{ place: write.place, former }], write)
     return 'stored'
+  }
+
+  /** A row with one entry, both on one server. */
+  async #putListed(until: Until, write: Write, entry: Entry, ifRevision: number | undefined): Promise<PutResult> {
+    const given = [...argumentsOf(write, ifRevision), '', ...this.#indexes.given(entry, write)]
+    const put = (client: Client) => client.gatehousePutListedBuffer(write.place.key, entry.key, ...given)
+    try {
+      const [code, former] = await this.#link.send(until, put)
+      return this.#settle(write, { code, former: parseFormer(former) })
+    } catch (error) {
+      if (!isAcrossSlots(error)) throw error
+      this.#together = false
+      return this.#putIndexed(until, write, ifRevision)
+    }
   }
 
   async #putIndexed(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
@@ -240,11 +285,9 @@ export class RedisArtifacts implements ArtifactStore {
 
   /** `gently`: not over a row with another descriptor. */
   async #write(until: Until, write: Write, ifRevision: number | undefined, gently: boolean) {
-    const { place, now, expiresAt } = write
-    const ttl = timeToLive(expiresAt, now)
-    const given = [write.name, write.order, write.descriptor, write.consumed, ifRevision ?? '', write.grant]
+    const given = argumentsOf(write, ifRevision)
     const [code, former] = await this.#link.send(until, (client) =>
-      client.gatehousePutBuffer(place.key, now, write.body, expiresAt ?? '', ttl, ...given, gently ? '1' : ''),
+      client.gatehousePutBuffer(write.place.key, ...given, gently ? '1' : ''),
     )
     return { code, former: parseFormer(former) }
   }
@@ -256,10 +299,20 @@ export class RedisArtifacts implements ArtifactStore {
     if (former) this.#indexes.release([{ place, former }])
   }
 
-  #read(until: Until, { key, name: encoded }: Place) {
-    return this.#link
-      .send(until, (client) => client.hmgetBuffer(key, 'p', 'm', 'c'))
-      .then((fields) => toRow(Buffer.from(encoded, 'base64url'), fields, this.#clock.now()))
+  #read(until: Until, place: Place) {
+    return this.#fields(until, place).then((fields) => this.#toRow(place, fields))
+  }
+
+  #readRow(until: Until, place: Place) {
+    return this.#fields(until, place).then((fields) => this.#toRow(place, fields)?.row)
+  }
+
+  #fields(until: Until, { key }: Place) {
+    return this.#link.send(until, (client) => client.hmgetBuffer(key, 'p', 'm', 'c'))
+  }
+
+  #toRow({ name }: Place, fields: readonly (Buffer | null)[]) {
+    return toRow(Buffer.from(name, 'base64url'), fields, this.#clock.now())
   }
 
   /** The oldest live rows of a tag, found without their bodies. */

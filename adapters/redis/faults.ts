@@ -75,3 +75,6 @@ export const reasonOf = (error: unknown): string => {
 /** Anything that ioredis throws as a Fault; Faults pass through. */
 export const toFault = (store: string, error: unknown): Fault =>
   isFault(error) ? error : unavailable(store, reasonOf(error), error)
+
+/** Keys of two slots in one script: there is a Cluster, said or hidden. */
+export const isAcrossSlots = (error: unknown): boolean => /CROSSSLOT/.test(messageOf(error))

@@ -47,15 +47,18 @@ export class Indexes {
     this.#keys = keys
   }
 
+  /** What the scripts are told of an entry: its name, its score, the index's time to live, whether to prune. */
+  given({ member }: Entry, { now, expiresAt }: Write): [Buffer, number | '+inf', number | '', '1' | ''] {
+    this.#entered = (this.#entered + 1) % PRUNE_EVERY
+    return [member, scoreOf(expiresAt), indexTimeToLive(expiresAt, now), this.#entered === 0 ? '1' : '']
+  }
+
   /** Enters a write everywhere; false when its grant has a tombstone. */
-  async enlist(until: Until, { now, entries, expiresAt }: Write): Promise<boolean> {
+  async enlist(until: Until, write: Write): Promise<boolean> {
+    const { now, entries } = write
     if (entries.length === 0) return true
-    const [score, ttl] = [scoreOf(expiresAt), indexTimeToLive(expiresAt, now)]
-    const enter = ({ key, member }: Entry) => {
-      this.#entered = (this.#entered + 1) % PRUNE_EVERY
-      const prune = this.#entered === 0 ? '1' : ''
-      return this.#link.send(until, (client) => client.gatehouseEnlist(key, now, member, score, ttl, prune))
-    }
+    const enter = (entry: Entry) =>
+      this.#link.send(until, (client) => client.gatehouseEnlist(entry.key, now, ...this.given(entry, write)))
     const answers = await Promise.all(entries.map(enter))
     return answers.every((answer) => answer === 1)
   }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
+import type { Fault } from '#kernel/faults.ts'
 import type { Log } from '#kernel/log.ts'
 import { Confirmation } from './confirm.ts'
 import type { Connection } from './connect.ts'
@@ -24,27 +25,39 @@ export type Until = number
 
 interface Waiting {
   readonly until: Until
-  readonly refuse: () => void
+  readonly reject: (fault: Fault) => void
+  over: boolean
 }
+
+type Flow = Redis['stream']
+
+const flowsOf = (client: Client): readonly Flow[] =>
+  // There is none before the first connection, whatever the type says.
+  mastersOf(client).flatMap(({ stream }: Partial<Redis>) => stream ?? [])
 
 export class Link {
   readonly label: string
+  /** Whether all keys are on one server. */
+  readonly single: boolean
   readonly #client: Client
   /** Where replicas must have what is written. */
   readonly #confirmation: Confirmation | undefined
   readonly #disconnect: () => void
-  /** Oldest first. */
-  readonly #waiting = new Set<Waiting>()
+  /** Oldest first; those that are over stay until the next look. */
+  readonly #waiting: Waiting[] = []
+  #callers = 0
   #looking: NodeJS.Timeout | undefined
   /** Told when nobody waits any more. */
   #settled: (() => void) | undefined
   /** Since when there is no connection at all. */
   #awaySince: number | undefined
   #gathering = false
+  #corked: readonly Flow[] = []
   #closed = false
 
   constructor({ client, close }: Connection, { label, replicas }: Pick<Address, 'label' | 'replicas'>, log: Log) {
     this.#client = client
+    this.single = !(client instanceof Cluster)
     if (replicas > 0) this.#confirmation = new Confirmation(client, replicas)
     this.#disconnect = close
     this.label = label
@@ -64,12 +77,9 @@ export class Link {
     if (this.#closed) return Promise.reject(unavailable(this.label, 'the store is closed'))
     const until = monotonic() + PATIENCE
     return new Promise<T>((resolve, reject) => {
-      const refuse = () => {
-        this.#leave(waiting)
-        reject(unavailable(this.label, 'it did not answer in time'))
-      }
-      const waiting: Waiting = { until, refuse }
-      this.#waiting.add(waiting)
+      const waiting: Waiting = { until, reject, over: false }
+      this.#waiting.push(waiting)
+      this.#callers += 1
       this.#looking ??= setInterval(() => this.#look(), LOOK)
       work(until).then(
         (result) => {
@@ -119,7 +129,7 @@ export class Link {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    if (this.#waiting.size > 0)
+    if (this.#callers > 0)
       await new Promise<void>((resolve) => {
         this.#settled = resolve
       })
@@ -128,18 +138,25 @@ export class Link {
   }
 
   #leave(waiting: Waiting): void {
-    this.#waiting.delete(waiting)
-    if (this.#waiting.size === 0) this.#settled?.()
+    if (waiting.over) return
+    waiting.over = true
+    this.#callers -= 1
+    if (this.#callers === 0) this.#settled?.()
+  }
+
+  #refuse(waiting: Waiting): void {
+    if (waiting.over) return
+    this.#leave(waiting)
+    waiting.reject(unavailable(this.label, 'it did not answer in time'))
   }
 
   #look(): void {
     const now = monotonic()
-    for (const { until, refuse } of this.#waiting) {
-      if (until > now) return
-      // An answer that is here already, and was only not read since this process was busy, still counts.
-      setImmediate(refuse)
-    }
-    if (this.#waiting.size > 0) return
+    const first = this.#waiting.findIndex(({ over, until }) => !over && until > now)
+    const past = this.#waiting.splice(0, first < 0 ? this.#waiting.length : first)
+    // An answer that is here already, and was only not read since this process was busy, still counts.
+    for (const waiting of past) if (!waiting.over) setImmediate(() => this.#refuse(waiting))
+    if (this.#callers > 0) return
     clearInterval(this.#looking)
     this.#looking = undefined
   }
@@ -151,13 +168,14 @@ export class Link {
   #gather(): void {
     if (this.#gathering) return
     this.#gathering = true
-    // There is none before the first connection, whatever the type says.
-    const streams = mastersOf(this.#client).flatMap(({ stream }: Partial<Redis>) => (stream ? [stream] : []))
-    for (const stream of streams) stream.cork()
-    setImmediate(() => {
-      this.#gathering = false
-      for (const stream of streams) stream.uncork()
-    })
+    this.#corked = flowsOf(this.#client)
+    for (const flow of this.#corked) flow.cork()
+    setImmediate(this.#letGo)
+  }
+
+  readonly #letGo = (): void => {
+    this.#gathering = false
+    for (const flow of this.#corked) flow.uncork()
   }
 
   /** Away for so long that waiting helps nobody. */

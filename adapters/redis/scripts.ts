@@ -1,5 +1,6 @@
 /**
- * What happens inside Redis, atomically: one key per script, so that each works in a Cluster. Read layout.ts first.
+ * What happens inside Redis, atomically: one key per script, so that each works in a Cluster, but for one. Read layout.ts
+ * first.
  * `#!lua` makes Redis refuse a script as a whole, before its first write, when it is out of memory, a replica, or cannot
  * save; those marked allow-oom give memory back. Times are Gatehouse's, in ms; each script is idempotent for its `write`
  * or `nonce`.
@@ -36,7 +37,56 @@ const gravestones = `
       return others, its
     end`
 
-const lua = (text: string) => ({ numberOfKeys: 1, lua: `#!lua\n${text}` })
+/** `put(key)`, with the arguments of gatehousePut. */
+const putting = `${gravestones}
+    local function put(key)
+      local now = tonumber(ARGV[1])
+      local row = redis.call('HMGET', key, 'm', 'c', 'x')
+      if row[3] then
+        local others, its = standing(row[3], ARGV[10], now)
+        if its then return { 3, '' } end
+        if others == '' then redis.call('HDEL', key, 'x') end
+      end
+      local revision, order, former = 0, ARGV[6], ''
+      if row[1] then
+        local counted, expires, placed, rest = row[1]:match('^(%d+):(%d*):(%d+):(.*)$')
+        if expires == '' or tonumber(expires) > now then
+          revision, order, former = tonumber(counted), placed, rest
+        end
+      end
+      if former:sub(1, 8) == ARGV[5] then return { 1, '' } end
+      if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= revision then return { 2, '' } end
+      if ARGV[11] == '1' and former ~= '' and former:sub(9) ~= ARGV[7] then return { 4, '' } end
+      local meta = string.format('%d:%s:%s:', revision + 1, ARGV[3], order) .. ARGV[5] .. ARGV[7]
+      redis.call('HSET', key, 'p', ARGV[2], 'm', meta)
+      if former == '' or not row[2] then
+        if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8])
+        elseif row[2] then redis.call('HDEL', key, 'c') end
+      end
+      if ARGV[4] ~= '' then redis.call('PEXPIRE', key, ARGV[4])
+      elseif row[1] or row[3] then redis.call('PERSIST', key) end
+      return { 1, former }
+    end`
+
+/** `revoked(index)`: whether a grant's tombstone stands there at ARGV[1]; `enlist(index, entry, score, ttl, prune)`. */
+const enlisting = `
+    local function revoked(index)
+      local tombstone = redis.call('ZSCORE', index, '')
+      return tombstone and tonumber(tombstone) > tonumber(ARGV[1])
+    end
+    local function enlist(index, entry, score, ttl, prune)
+      if prune == '1' then
+        local dead = redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[1], 'LIMIT', 0, 100)
+        if #dead > 0 then redis.call('ZREM', index, unpack(dead)) end
+      end
+      local left = redis.call('PTTL', index)
+      redis.call('ZADD', index, score, entry)
+      if ttl == '' then
+        if left >= 0 then redis.call('PERSIST', index) end
+      elseif left == -2 or (left >= 0 and left < tonumber(ttl)) then redis.call('PEXPIRE', index, ttl) end
+    end`
+
+const lua = (text: string, numberOfKeys = 1) => ({ numberOfKeys, lua: `#!lua\n${text}` })
 const freeing = (text: string) => ({ numberOfKeys: 1, lua: `#!lua flags=allow-oom\n${text}` })
 
 const definitions = {
@@ -44,33 +94,18 @@ const definitions = {
    * 1 now, 2 body, 3 expiry or '', 4 ttl or '', 5 write, 6 order, 7 descriptor, 8 consumed or '', 9 revision or '',
    * 10 grant or '', 11 '1': stop if a row with another descriptor stands. Answers { code, former write and descriptor }.
    */
-  gatehousePut: lua(`${gravestones}
-    local key, now = KEYS[1], tonumber(ARGV[1])
-    local row = redis.call('HMGET', key, 'm', 'c', 'x')
-    if row[3] then
-      local others, its = standing(row[3], ARGV[10], now)
-      if its then return { 3, '' } end
-      if others == '' then redis.call('HDEL', key, 'x') end
-    end
-    local revision, order, former = 0, ARGV[6], ''
-    if row[1] then
-      local counted, expires, placed, rest = row[1]:match('^(%d+):(%d*):(%d+):(.*)$')
-      if expires == '' or tonumber(expires) > now then
-        revision, order, former = tonumber(counted), placed, rest
-      end
-    end
-    if former:sub(1, 8) == ARGV[5] then return { 1, '' } end
-    if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= revision then return { 2, '' } end
-    if ARGV[11] == '1' and former ~= '' and former:sub(9) ~= ARGV[7] then return { 4, '' } end
-    local meta = string.format('%d:%s:%s:', revision + 1, ARGV[3], order) .. ARGV[5] .. ARGV[7]
-    redis.call('HSET', key, 'p', ARGV[2], 'm', meta)
-    if former == '' or not row[2] then
-      if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8])
-      elseif row[2] then redis.call('HDEL', key, 'c') end
-    end
-    if ARGV[4] ~= '' then redis.call('PEXPIRE', key, ARGV[4])
-    elseif row[1] or row[3] then redis.call('PERSIST', key) end
-    return { 1, former }`),
+  gatehousePut: lua(`${putting}
+    return put(KEYS[1])`),
+
+  /** A put with its one entry in an index, the second key: not in a Cluster. As gatehousePut; 12 to 15 as 2 to 5 of gatehouseEnlist. */
+  gatehousePutListed: lua(
+    `${putting}${enlisting}
+    if revoked(KEYS[2]) then return { 3, '' } end
+    local answer = put(KEYS[1])
+    if answer[1] == 1 then enlist(KEYS[2], ARGV[12], ARGV[13], ARGV[14], ARGV[15]) end
+    return answer`,
+    2,
+  ),
 
   /** 1 now, 2 nonce, 3 at. Answers an index of \`redeemed\`. */
   gatehouseRedeem: lua(`
@@ -137,19 +172,9 @@ const definitions = {
     return 1`),
 
   /** Adds to an index. 1 now, 2 entry, 3 score, 4 ttl or '', 5 '1': drops some that expired. Answers 0 under a tombstone, else 1. */
-  gatehouseEnlist: lua(`
-    local key = KEYS[1]
-    local tombstone = redis.call('ZSCORE', key, '')
-    if tombstone and tonumber(tombstone) > tonumber(ARGV[1]) then return 0 end
-    if ARGV[5] == '1' then
-      local dead = redis.call('ZRANGEBYSCORE', key, '-inf', ARGV[1], 'LIMIT', 0, 100)
-      if #dead > 0 then redis.call('ZREM', key, unpack(dead)) end
-    end
-    local ttl = redis.call('PTTL', key)
-    redis.call('ZADD', key, ARGV[3], ARGV[2])
-    if ARGV[4] == '' then
-      if ttl >= 0 then redis.call('PERSIST', key) end
-    elseif ttl == -2 or (ttl >= 0 and ttl < tonumber(ARGV[4])) then redis.call('PEXPIRE', key, ARGV[4]) end
+  gatehouseEnlist: lua(`${enlisting}
+    if revoked(KEYS[1]) then return 0 end
+    enlist(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
     return 1`),
 
   /** Sets a grant's tombstone. 1 until, 2 ttl, 3 limit. Answers entries, the tombstone among them. */
@@ -219,6 +244,7 @@ type Argument = string | number | Buffer
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     gatehousePutBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
+    gatehousePutListedBuffer(key: string, index: string, ...given: Argument[]): Result<[number, Buffer], Context>
     gatehouseRedeem(key: string, ...given: Argument[]): Result<0 | 1 | 2, Context>
     gatehouseDropBuffer(key: string, write: string, ttl: number): Result<Buffer, Context>
     gatehouseBuryRowBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>

@@ -8,9 +8,9 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
 import { hmac, randomToken } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
-import { type Ahead, createAhead, placeName, type Read } from './ahead.ts'
+import { type Ahead, createAhead } from './ahead.ts'
 import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
-import { keyOf, keyTextOf, mayBe } from './ids.ts'
+import { type Known, keyOf, keyOfKnown, knownOf, mayBe, type Read } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
 import { createRows, memory, type Rows } from './rows.ts'
@@ -66,8 +66,8 @@ const revokesOneToken = (): boolean =>
 /** Only these routes save grants that they have read. */
 const mayChangeGrants = (): boolean => ['authorization', 'resume'].includes(Provider.ctx?.oidc.route ?? '')
 
-const grantOf = (model: string, id: string, payload: AdapterPayload): Uint8Array | undefined => {
-  if (model === 'Grant') return keyOf(id)
+const grantOf = (model: string, key: Uint8Array, payload: AdapterPayload): Uint8Array | undefined => {
+  if (model === 'Grant') return key
   return payload.grantId === undefined ? undefined : keyOf(payload.grantId)
 }
 
@@ -79,9 +79,9 @@ const grantTagsOf = ({ accountId, clientId }: AdapterPayload): Buffer[] => [
 /** What oidc-provider reads after it has found this: the session that it ends with, then the grant. */
 const followers = (model: string, { grantId, sessionUid, expiresWithSession }: AdapterPayload): Read[] => {
   if (model === 'Grant' || grantId === undefined) return []
-  const grant: Read = { model: 'Grant', by: 'key', value: keyTextOf(grantId) }
+  const grant: Read = { model: 'Grant', by: 'key', value: knownOf(grantId).text }
   if (!expiresWithSession || sessionUid === undefined) return [grant]
-  return [{ model: 'Session', by: 'uid', value: keyTextOf(sessionUid) }, grant]
+  return [{ model: 'Session', by: 'uid', value: knownOf(sessionUid).text }, grant]
 }
 
 type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<boolean>; readonly ahead: Ahead }
@@ -90,14 +90,14 @@ type Common = Rows & EngineAdapterOptions & { drop(grant: Uint8Array): Promise<b
 const createShapes = (model: string, given: Common) => {
   const userKey = (code: string) => hmac(given.pepper, `user code ${code}`)
 
-  const rowOf = (id: string, payload: AdapterPayload, ttl: number | undefined): ArtifactRow => {
-    const key = keyOf(id)
+  const rowOf = (known: Known, payload: AdapterPayload, ttl: number | undefined): ArtifactRow => {
+    const key = keyOfKnown(known)
     const { jti, consumed: _consumed, ...rest } = payload
     const expiresAt = given.expiry(ttl === undefined ? undefined : ttl + (given.linger?.[model] ?? 0))
-    const grant = grantOf(model, id, payload)
+    const grant = grantOf(model, key, payload)
     return {
       key,
-      body: given.seal(model, key, keepsId.has(model) ? { ...rest, jti } : rest),
+      body: given.seal(model, key, keepsId.has(model) ? { ...rest, jti } : rest, known),
       ...(expiresAt !== undefined && { expiresAt }),
       ...(grant && { grant }),
       ...(payload.userCode !== undefined && { userCode: userKey(payload.userCode) }),
@@ -121,36 +121,34 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
   /** Parallel first sign-ons of one client save the same grant: what each was allowed is united. */
   const putGrant = async (id: string, payload: AdapterPayload, ttl: number | undefined) => {
     const seen = memory.get(model, id)
-    const key = keyOf(id)
-    let outcome = await put(rowOf(id, payload, ttl), seen?.revision ?? 0)
+    const known = knownOf(id)
+    const key = keyOfKnown(known)
+    let outcome = await put(rowOf(known, payload, ttl), seen?.revision ?? 0)
     for (let attempt = 0; outcome === 'stale' && attempt < 20; attempt++) {
       const row = await store.get(model, 'key', key)
-      const merged = row ? mergeGrant(payload, given.payload(model, row, id)) : payload
-      outcome = await put(rowOf(id, merged, ttl), row?.revision)
+      const merged = row ? mergeGrant(payload, given.payload(model, row, id, known)) : payload
+      outcome = await put(rowOf(known, merged, ttl), row?.revision)
     }
   }
 
   return {
     async upsert(id, payload, ttl) {
       if (model === 'Grant') return putGrant(id, payload, ttl)
-      const row = rowOf(id, payload, ttl)
-      await put(row)
-      ahead.expect(
-        () => placeName(model, row.key),
-        () => followers(model, payload),
-      )
+      const known = knownOf(id)
+      await put(rowOf(known, payload, ttl))
+      ahead.expect(known, () => followers(model, payload))
     },
     async find(id) {
       if (!mayBe(model, id)) return undefined
-      const key = keyOf(id)
-      const reading = store.get(model, 'key', key)
-      ahead.begin(() => placeName(model, key))
+      const known = knownOf(id)
+      const reading = store.get(model, 'key', keyOfKnown(known))
+      ahead.begin(known)
       const row = await reading
       if (!row) return undefined
       if (model === 'Grant' && mayChangeGrants())
         memory.set(model, id, { key: row.key, payload: {}, revision: row.revision ?? 0 })
-      const payload = given.payload(model, row, id)
-      ahead.ask(() => followers(model, payload))
+      const payload = given.payload(model, row, id, known)
+      ahead.ask(known, () => followers(model, payload))
       return payload
     },
     async findByUserCode(code) {

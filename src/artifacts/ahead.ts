@@ -6,34 +6,24 @@
  */
 import { latin1Of } from '#kernel/bytes.ts'
 import type { ArtifactRow, ArtifactStore, Model } from '#kernel/ports.ts'
-import { createRecent } from '#kernel/recent.ts'
+import type { Known, Read } from './ids.ts'
 import { perRequest } from './request.ts'
-
-export interface Read {
-  readonly model: Model
-  readonly by: 'key' | 'uid'
-  /** What `keyTextOf` says. */
-  readonly value: string
-}
 
 export interface Ahead {
   /** The same store; its `get` answers with what was read ahead. */
   readonly store: ArtifactStore
-  /** What is going to be read after `place`, a name of the caller's. */
-  expect(place: () => string, reads: () => readonly Read[]): void
-  /** `place` is being read: what followed last time is read too. */
-  begin(place: () => string): void
-  /** Reads at once what has not been asked for yet. */
-  ask(reads: () => readonly Read[]): void
+  /** What is going to be read after a row; `of` tells apart for whom. */
+  expect(known: Known, reads: () => readonly Read[], of?: string): void
+  /** The row is being read: what followed last time is read too. */
+  begin(known: Known, of?: string): void
+  /** The row was read: what follows is asked for if `begin` did not, and remembered. */
+  ask(known: Known, reads: () => readonly Read[]): void
 }
 
-/** Places of which is remembered what follows. */
-const PLACES = 10_000
-
-/** Names a row for `expect` and `begin`. */
-export const placeName = (model: Model, key: Uint8Array, more = ''): string => `${model} ${latin1Of(key)}${more}`
-
-const nameOf = (model: Model, by: string, value: string): string => `${model} ${by} ${value}`
+/** A row that was asked for and not been used yet. */
+interface Asked extends Read {
+  readonly answer: Promise<ArtifactRow | undefined>
+}
 
 /** For a store in this process, where reading ahead would only cost. */
 const nothingAhead = (store: ArtifactStore): Ahead => ({
@@ -46,30 +36,30 @@ const nothingAhead = (store: ArtifactStore): Ahead => ({
 /** @param store read ahead where it says that it is remote */
 export const createAhead = (store: ArtifactStore): Ahead => {
   if (!store.remote) return nothingAhead(store)
-  const memory = createRecent<string, readonly Read[]>(PLACES)
-  const asked = perRequest(() => new Map<string, Promise<ArtifactRow | undefined>>())
+  const asked = perRequest((): Asked[] => [])
   const ask = (reads: readonly Read[]): void => {
-    const known = reads.length > 0 ? asked() : undefined
-    for (const { model, by, value } of known ? reads : []) {
-      const name = nameOf(model, by, value)
-      if (known?.has(name)) continue
+    const all = reads.length > 0 ? asked() : undefined
+    if (!all) return
+    for (const read of reads) {
+      const { model, by, value } = read
+      if (all.some((one) => one.value === value && one.model === model && one.by === by)) continue
       const answer = store.get(model, by, Buffer.from(value, 'latin1'))
       // Whoever needs it is told of the failure.
       answer.catch(() => undefined)
-      known?.set(name, answer)
+      all.push({ model, by, value, answer })
     }
   }
   const taken = (model: Model, by: string, value: Uint8Array): Promise<ArtifactRow | undefined> | undefined => {
-    const known = asked()
-    if (!known || known.size === 0) return undefined
-    const name = nameOf(model, by, latin1Of(value))
-    const answer = known.get(name)
-    known.delete(name)
-    return answer
+    const all = asked()
+    if (!all || all.length === 0) return undefined
+    const text = latin1Of(value)
+    const at = all.findIndex((one) => one.value === text && one.model === model && one.by === by)
+    return at < 0 ? undefined : all.splice(at, 1)[0]?.answer
   }
   /** A write: nothing that was read before it is used after it. */
   const writing = <T>(write: () => T): T => {
-    asked()?.clear()
+    const all = asked()
+    if (all) all.length = 0
     return write()
   }
 
@@ -89,11 +79,16 @@ export const createAhead = (store: ArtifactStore): Ahead => {
       ready: () => store.ready(),
       close: () => store.close(),
     },
-    expect(place, reads) {
-      const following = reads()
-      if (following.length > 0) memory.set(place(), following)
+    expect(known, reads, of) {
+      known.following = { reads: reads(), of }
     },
-    begin: (place) => ask(memory.get(place()) ?? []),
-    ask: (reads) => ask(reads()),
+    begin({ following }, of) {
+      if (following && following.of === of) ask(following.reads)
+    },
+    ask(known, reads) {
+      if (known.following) return
+      known.following = { reads: reads(), of: undefined }
+      ask(known.following.reads)
+    },
   }
 }

@@ -1,23 +1,57 @@
-/** Under which key a row lies, and what its id says of its kind. */
+/** Under which key a row lies, what its id says of its kind, and what this node remembers of an id. */
+import type { AdapterPayload } from 'oidc-provider'
+import type { Model } from '#kernel/ports.ts'
 import { sha256Text } from '#kernel/random.ts'
 import { createRecent } from '#kernel/recent.ts'
+import type { Sealer } from '#kernel/seal.ts'
 
-/** Ids come in again and again: a token with each use, its grant and session with each token. */
-const KEYS = 4000
-/** As strings: a small Buffer that is kept keeps with it the 8 KiB that it was cut from. */
-const keys = createRecent<string, string>(KEYS)
-
-/** `keyOf` in a form that may be kept: one character a byte. */
-export const keyTextOf = (id: string): string => {
-  const known = keys.get(id)
-  if (known !== undefined) return known
-  const key = sha256Text(id)
-  keys.set(id, key)
-  return key
+/** A row as it was sealed or opened last (rows.ts). */
+export interface Opened {
+  readonly sealer: Sealer
+  readonly model: Model
+  /** The row's key and sealed bytes, by `latin1Of`. */
+  readonly key: string
+  readonly body: string
+  readonly json: string
+  /** Made when it is asked for a second time: most tokens are redeemed once and never read again. */
+  value?: AdapterPayload
+  given?: boolean
 }
 
+/** A row that is going to be asked for (ahead.ts). */
+export interface Read {
+  readonly model: Model
+  readonly by: 'key' | 'uid'
+  /** As `text` of Known. */
+  readonly value: string
+}
+
+/** What is remembered of an id: ids come in again and again, a token with each use, its grant and session with each token. */
+export interface Known {
+  /** SHA-256 of the id, one character a byte: a small Buffer that is kept keeps with it the 8 KiB that it was cut from. */
+  readonly text: string
+  opened: Opened | undefined
+  /** What is read after it, for whom. */
+  following: { readonly reads: readonly Read[]; readonly of: string | undefined } | undefined
+}
+
+/** Ids that are remembered at most, with at most some kilobytes each. */
+const KNOWN = 8000
+const ids = createRecent<string, Known>(KNOWN)
+
+export const knownOf = (id: string): Known => {
+  const known = ids.get(id)
+  if (known !== undefined) return known
+  const made: Known = { text: sha256Text(id), opened: undefined, following: undefined }
+  ids.set(id, made)
+  return made
+}
+
+/** The key of a known id's row. */
+export const keyOfKnown = ({ text }: Known): Buffer => Buffer.from(text, 'latin1')
+
 /** SHA-256 of an id or of the name of an index: no id is stored as it is (DESIGN 3.4). */
-export const keyOf = (id: string): Buffer => Buffer.from(keyTextOf(id), 'latin1')
+export const keyOf = (id: string): Buffer => keyOfKnown(knownOf(id))
 
 /**
  * Opaque token values differ in length by kind, so that a look-up of an unknown value (introspection, revocation) asks

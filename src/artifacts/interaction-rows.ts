@@ -4,7 +4,7 @@
  */
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { KeptRequest } from '#kernel/ports.ts'
-import { keyOf } from './ids.ts'
+import { keyOf, knownOf } from './ids.ts'
 import { copyOf, memory, type Rows } from './rows.ts'
 
 const MODEL = 'Interaction'
@@ -33,7 +33,7 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
   const read = async (id: string): Promise<{ payload: Stored; stored: Stored } | undefined> => {
     const row = await store.get(MODEL, 'key', keyOf(id))
     if (!row) return undefined
-    const stored = rows.open(MODEL, row) as Stored
+    const stored = rows.open(MODEL, row, knownOf(id)) as Stored
     return { payload: { ...copyOf(stored), jti: id }, stored }
   }
   const isOver = ({ exp }: { exp?: number | undefined }) => exp !== undefined && exp * 1000 <= clock.now()
@@ -49,7 +49,7 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
       const key = keyOf(id)
       const { jti: _id, ...rest } = payload
       const expiresAt = clock.now() + ttl * 1000 + KEEP_MS
-      await store.put(MODEL, { key, body: rows.seal(MODEL, key, rest), expiresAt })
+      await store.put(MODEL, { key, body: rows.seal(MODEL, key, rest, knownOf(id)), expiresAt })
     },
     async destroy(id) {
       const stored = (memory.get(MODEL, id)?.payload ?? (await read(id))?.stored) as Stored | undefined
@@ -59,7 +59,7 @@ export const createInteractionRows = (rows: Rows): InteractionRows => {
       // What is left is the relying party's request, nothing of the person.
       const left: Stored = { finished: true, params: withoutPerson(params), exp, cid }
       const expiresAt = clock.now() + KEEP_MS
-      await store.put(MODEL, { key, body: rows.seal(MODEL, key, left), expiresAt })
+      await store.put(MODEL, { key, body: rows.seal(MODEL, key, left, knownOf(id)), expiresAt })
     },
     async kept(uid) {
       const found = await read(uid)

@@ -6,9 +6,9 @@ import Provider, { type AdapterPayload } from 'oidc-provider'
 import { latin1Of } from '#kernel/bytes.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { ArtifactRow, ArtifactStore } from '#kernel/ports.ts'
-import { createRecent } from '#kernel/recent.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { placeOf } from './box.ts'
+import type { Known, Opened } from './ids.ts'
 import { perRequest } from './request.ts'
 
 export interface Rows {
@@ -16,20 +16,16 @@ export interface Rows {
   readonly clock: Clock
   /** Epoch ms of `ttl` seconds from now; undefined for what never expires. */
   expiry(ttl: number | undefined): number | undefined
-  /** The sealed body of a payload whose row has this key. */
-  seal(model: string, key: Uint8Array, payload: AdapterPayload): Uint8Array
+  /** The sealed body of a payload whose row has this key; `known` is what it is going to be asked for by. */
+  seal(model: string, key: Uint8Array, payload: AdapterPayload, known?: Known): Uint8Array
   /** The payload as it is stored; shared, not to be changed. Throws Fault `seal.broken`. */
-  open(model: string, row: ArtifactRow): Readonly<AdapterPayload>
+  open(model: string, row: ArtifactRow, known?: Known): Readonly<AdapterPayload>
   /** The payload as oidc-provider wants it: with its id and the time of its redemption. */
-  payload(model: string, row: ArtifactRow, id?: string): AdapterPayload
+  payload(model: string, row: ArtifactRow, id?: string, known?: Known): AdapterPayload
 }
 
-/** How many payloads stay opened in memory, and the largest, bytes: at most a few megabytes. */
-const OPENED = 4000
-const LARGEST_OPENED = 4096
-
-/** Names a row in memory, cheaper than `placeOf`. */
-const nameOf = (model: string, key: Uint8Array): string => model + latin1Of(key)
+/** Bytes of the largest payload that stays opened in memory. */
+const LARGEST_OPENED = 2048
 
 /** A copy of a JSON value that may be changed: a third of the cost of parsing it anew. */
 export const copyOf = <T>(value: T): T => {
@@ -63,34 +59,6 @@ const onlyReads = (): boolean => {
 export const copyFor = (stored: Readonly<AdapterPayload>): AdapterPayload =>
   onlyReads() ? { ...frozen(stored) } : copyOf(stored)
 
-interface Opened {
-  /** The sealed bytes, by `latin1Of`. */
-  readonly body: string
-  readonly json: string
-  /** Made when it is asked for a second time: most tokens are redeemed once and never read again. */
-  value?: AdapterPayload
-  given?: boolean
-}
-
-/**
- * What was sealed or opened a moment ago, by the row's name. A row is always read from its store; only when its sealed
- * bytes are the very same is it not deciphered again, which saves half of what sealing costs at the token endpoint.
- */
-const createOpened = () => {
-  const opened = createRecent<string, Opened>(OPENED)
-  return {
-    get(name: string, body: Uint8Array): Opened | undefined {
-      const found = opened.get(name)
-      return found && found.body === latin1Of(body) ? found : undefined
-    },
-    set(name: string, body: Uint8Array, json: string): Opened {
-      const entry: Opened = { body: latin1Of(body), json }
-      if (body.length <= LARGEST_OPENED) opened.set(name, entry)
-      return entry
-    },
-  }
-}
-
 const shared = (entry: Opened): Readonly<AdapterPayload> => {
   entry.value ??= JSON.parse(entry.json) as AdapterPayload
   return entry.value
@@ -103,29 +71,35 @@ const ownOf = (entry: Opened): AdapterPayload => {
   return JSON.parse(entry.json) as AdapterPayload
 }
 
+/**
+ * What was sealed or opened a moment ago stays with its id. A row is always read from its store; only when its sealed
+ * bytes are the very same is it not deciphered again, which saves half of what sealing costs at the token endpoint.
+ */
 export const createRows = (given: { store: ArtifactStore; sealer: Sealer; clock: Clock }): Rows => {
   const { store, sealer, clock } = given
-  const opened = createOpened()
-  const entryOf = (model: string, row: ArtifactRow): Opened => {
-    const name = nameOf(model, row.key)
-    return (
-      opened.get(name, row.body) ??
-      opened.set(name, row.body, sealer.open(row.body, placeOf(model, row.key)).toString())
-    )
+  const entryOf = (model: string, row: ArtifactRow, known: Known | undefined): Opened => {
+    const [key, body] = [latin1Of(row.key), latin1Of(row.body)]
+    const last = known?.opened
+    if (last && last.body === body && last.key === key && last.model === model && last.sealer === sealer) return last
+    const json = sealer.open(row.body, placeOf(model, row.key)).toString()
+    const entry: Opened = { sealer, model, key, body, json }
+    if (known && body.length <= LARGEST_OPENED) known.opened = entry
+    return entry
   }
   return {
     store,
     clock,
-    open: (model, row) => shared(entryOf(model, row)),
+    open: (model, row, known) => shared(entryOf(model, row, known)),
     expiry: (ttl) => (ttl === undefined ? undefined : clock.now() + ttl * 1000),
-    seal(model, key, payload) {
+    seal(model, key, payload, known) {
       const json = JSON.stringify(payload)
       const body = sealer.seal(json, placeOf(model, key))
-      opened.set(nameOf(model, key), body, json)
+      if (known && body.length <= LARGEST_OPENED)
+        known.opened = { sealer, model, key: latin1Of(key), body: latin1Of(body), json }
       return body
     },
-    payload(model, row, id) {
-      const payload = ownOf(entryOf(model, row))
+    payload(model, row, id, known) {
+      const payload = ownOf(entryOf(model, row, known))
       if (id !== undefined) payload.jti = id
       if (row.consumedAt !== undefined) payload.consumed = Math.floor(row.consumedAt / 1000)
       return payload

@@ -1,7 +1,7 @@
 /** The row of a browser session, with all that it is found by; and whether it still counts. */
 import type { AdapterPayload } from 'oidc-provider'
 import type { ArtifactRow } from '#kernel/ports.ts'
-import { keyOf } from './ids.ts'
+import { type Known, keyOf } from './ids.ts'
 import type { Rows } from './rows.ts'
 import { bucketOf, sessionTags } from './tags.ts'
 
@@ -19,13 +19,14 @@ const tagsOf = ({ accountId, authorizations, exp, upstream }: AdapterPayload): B
   return tags
 }
 
-export const sessionRow = (rows: Rows, key: Uint8Array, payload: AdapterPayload): ArtifactRow => {
+/** @param known what the session is going to be asked for by next */
+export const sessionRow = (rows: Rows, key: Uint8Array, payload: AdapterPayload, known?: Known): ArtifactRow => {
   const tags = tagsOf(payload)
   // Nobody has to be told of the end of a session in which nobody signed in.
   const lingers = tags.length > 0 ? LINGERS : 0
   return {
     key,
-    body: rows.seal(SESSION, key, payload),
+    body: rows.seal(SESSION, key, payload, known),
     ...(payload.exp !== undefined && { expiresAt: payload.exp * 1000 + lingers }),
     ...(payload.uid !== undefined && { uid: keyOf(payload.uid) }),
     ...(tags.length > 0 && { tags }),

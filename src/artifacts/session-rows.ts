@@ -4,8 +4,8 @@
  * compare-and-swap on the revision that the request has read; when it is beaten, both sides are merged.
  */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider'
-import { type Ahead, placeName, type Read } from './ahead.ts'
-import { keyOf, keyTextOf } from './ids.ts'
+import type { Ahead } from './ahead.ts'
+import { type Known, keyOf, keyOfKnown, knownOf, type Read } from './ids.ts'
 import { mergeSession, onlyExpiryMoved } from './merge.ts'
 import { perRequest } from './request.ts'
 import { copyFor, copyOf, memory, type Rows, type Seen } from './rows.ts'
@@ -22,9 +22,9 @@ const asking = (): string | undefined => {
   return typeof client === 'string' && client.length <= 200 ? client : undefined
 }
 
-const grantOf = ({ authorizations }: Readonly<AdapterPayload>, client: string): Read[] => {
-  const id = Object.entries(authorizations ?? {}).find(([name]) => name === client)?.[1].grantId
-  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: keyTextOf(id) }]
+const grantOf = ({ authorizations = {} }: Readonly<AdapterPayload>, client: string): Read[] => {
+  const id = Object.hasOwn(authorizations, client) ? authorizations[client]?.grantId : undefined
+  return id === undefined ? [] : [{ model: 'Grant', by: 'key', value: knownOf(id).text }]
 }
 
 export const createSessionRows = (
@@ -35,9 +35,9 @@ export const createSessionRows = (
   /** Under which id this request read the session before it gave it a new one, and whether it was still there then. */
   const former = perRequest<{ seen?: Seen; alive?: boolean }>(() => ({}))
 
-  const live = async (by: 'key' | 'uid', value: Uint8Array): Promise<Seen | undefined> => {
+  const live = async (by: 'key' | 'uid', value: Uint8Array, known?: Known): Promise<Seen | undefined> => {
     const row = await store.get(SESSION, by, value)
-    const payload = row && rows.open(SESSION, row)
+    const payload = row && rows.open(SESSION, row, known)
     return !row || !payload || isOver(payload, rows)
       ? undefined
       : { key: row.key, payload, revision: row.revision ?? 0 }
@@ -63,38 +63,41 @@ export const createSessionRows = (
   /** The request gave the session a new id (OIDC login, against fixation): the row moves. */
   const move = async (key: Uint8Array, ours: AdapterPayload): Promise<void> => {
     const { seen, alive } = former() ?? {}
-    if (!seen) return void (await store.put(SESSION, sessionRow(rows, key, ours)))
+    // Asked for next with the code, by its uid.
+    const known = ours.uid === undefined ? undefined : knownOf(ours.uid)
+    if (!seen) return void (await store.put(SESSION, sessionRow(rows, key, ours, known)))
     const before = seen.payload
     const signedIn = ours.loginTs !== before.loginTs || ours.accountId !== before.accountId
-    const other = ours.uid === undefined ? undefined : await live('uid', keyOf(ours.uid))
+    const other = known && (await live('uid', keyOfKnown(known), known))
     if (!other && !alive && !signedIn) return
     const merged = other ? mergeSession(before, ours, other.payload) : ours
-    await store.put(SESSION, sessionRow(rows, key, { ...(merged ?? ours), jti: ours.jti }))
+    await store.put(SESSION, sessionRow(rows, key, { ...(merged ?? ours), jti: ours.jti }, known))
   }
 
   return {
     async find(id) {
-      const key = keyOf(id)
+      const known = knownOf(id)
       const client = asking()
-      const place = () => placeName(SESSION, key, ` ${client}`)
-      const reading = live('key', key)
-      if (client !== undefined) ahead.begin(place)
+      const reading = live('key', keyOfKnown(known), known)
+      if (client !== undefined) ahead.begin(known, client)
       const found = await reading
       if (!found) return undefined
-      if (client !== undefined) ahead.expect(place, () => grantOf(found.payload, client))
+      if (client !== undefined) ahead.expect(known, () => grantOf(found.payload, client), client)
       memory.set(SESSION, id, found)
       return copyOf(found.payload)
     },
     async findByUid(uid) {
-      const found = await live('uid', keyOf(uid))
+      const known = knownOf(uid)
+      const found = await live('uid', keyOfKnown(known), known)
       return found && copyFor(found.payload)
     },
     async upsert(id, payload) {
-      const key = keyOf(id)
       const loaded = memory.get(SESSION, id)
-      if (!loaded) return move(key, payload)
+      if (!loaded) return move(keyOf(id), payload)
       if (onlyExpiryMoved(loaded.payload, payload, TOUCH_EVERY)) return
-      const row = sessionRow(rows, key, payload)
+      const known = knownOf(id)
+      const key = keyOfKnown(known)
+      const row = sessionRow(rows, key, payload, known)
       const outcome = await store.put(SESSION, row, { ifRevision: loaded.revision })
       if (outcome === 'stale') return catchUp(loaded, payload)
       memory.set(SESSION, id, { key, payload: copyOf(payload), revision: loaded.revision + 1 })

@@ -81,6 +81,20 @@ export const redact = (value: unknown, depth = 0): unknown => {
   )
 }
 
+let second = 0
+let upToSecond = ''
+
+/** pino's `isoTime`, a fifth of its cost. */
+const isoTime = (): string => {
+  const now = Date.now()
+  const ms = now % 1000
+  if (now - ms !== second) {
+    second = now - ms
+    upToSecond = new Date(second).toISOString().slice(0, -4)
+  }
+  return `,"time":"${upToSecond}${String(ms).padStart(3, '0')}Z"`
+}
+
 /** Lines go out together, after so many characters or ms: a system call for each would cost more than what it says. */
 const GATHERED = 8192
 const GATHER_MS = 100
@@ -97,7 +111,7 @@ export const createLog = (level: LogLevel, write?: (line: string) => void, onErr
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
     sink,

@@ -33,7 +33,9 @@ export const randomId = (bytes = 16): string => {
 /** What a person reads aloud to support: 10 characters without look-alikes (about 50 bits). */
 export const randomReference = (): string => {
   const alphabet = 'ABCDEFGHJKMNPQRSTVWXYZ23456789'
-  return Array.from(randomBytes(10), (byte) => alphabet[byte % alphabet.length]).join('')
+  let reference = ''
+  for (const byte of randomBytes(10)) reference += alphabet[byte % alphabet.length]
+  return reference
 }
 
 /** `sha256` as a string, one character a byte: to be kept and compared (bytes.ts). */

@@ -39,12 +39,15 @@ const encrypt = (key: KeyObject, keyId: number, plain: Uint8Array | string, plac
   const nonce = randomBytes(NONCE)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(Buffer.from(place))
-  const head = Buffer.allocUnsafe(5)
-  head[0] = VERSION
-  head.writeUInt32BE(keyId, 1)
   const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
   cipher.final()
-  return Buffer.concat([head, nonce, body, cipher.getAuthTag()])
+  const sealed = Buffer.allocUnsafe(HEAD + body.length + TAG)
+  sealed[0] = VERSION
+  sealed.writeUInt32BE(keyId, 1)
+  sealed.set(nonce, HEAD - NONCE)
+  sealed.set(body, HEAD)
+  sealed.set(cipher.getAuthTag(), HEAD + body.length)
+  return sealed
 }
 
 const decrypt = (key: KeyObject, sealed: Buffer, place: string): Buffer => {

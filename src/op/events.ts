@@ -62,7 +62,10 @@ const onLogin = ({ audit, log, trace }: Witnesses) => ({
     const reference = referenceIn(ctx)
     if (reference) trace.add(reference, 'finished', { client: ctx.oidc.client?.clientId })
     // A further application on an existing session is no login: it leaves this line and no trace (docs/trace.md).
-    else log.info('authorization.silent', { ...about(ctx), account: ctx.oidc.session?.accountId })
+    else {
+      const { client, session } = ctx.oidc
+      log.info('authorization.silent', { rid: ctx.state.rid, client: client?.clientId, account: session?.accountId })
+    }
   },
   refused(ctx: KoaContextWithOIDC, error: Refusal) {
     const reference = referenceIn(ctx)

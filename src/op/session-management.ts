@@ -3,13 +3,13 @@
  * browser knows of the session is one cookie that scripts may read (3.2); `session_state` binds it to the client and to
  * the origin of its redirect address (3.1). Nothing is stored and nothing is sent.
  */
-import { createHash } from 'node:crypto'
 import type { KoaContextWithOIDC, Session } from 'oidc-provider'
 import type { Ctx } from '#http/context.ts'
 import { allowFraming } from '#http/headers.ts'
 import type { Route } from '#http/route.ts'
 import type { View } from '#http/view.ts'
-import { hmac, randomToken } from '#kernel/random.ts'
+import { hmac, randomToken, sha256 } from '#kernel/random.ts'
+import { createRecent } from '#kernel/recent.ts'
 import type { OpSettings } from './settings.ts'
 
 /** Path of the check_session_iframe (CONTRACT 4). */
@@ -30,6 +30,9 @@ export interface SessionManagement {
   sync(ctx: Ctx): void
   readonly routes: readonly Route[]
 }
+
+/** Sessions whose state, and redirect URIs whose origin, is remembered. */
+const REMEMBERED = 2000
 
 /** Seconds that the cookie outlasts the session, so that its end can be told. */
 const LINGER = 86_400
@@ -61,25 +64,38 @@ export const createSessionManagement = (
   if (!features.sessionManagement) return off
   const { name, secure } = stateCookie(issuer)
 
+  const states = createRecent<string, string>(REMEMBERED)
+  const origins = createRecent<string, string>(REMEMBERED)
+
   /** Changes at each sign-in and at the end, not with the session's id. */
   const stateOf = (session: Live | undefined): string => {
     if (!session?.accountId || session.destroyed) return NOBODY
     const { uid, accountId, loginTs } = session
-    return hmac(key, JSON.stringify([uid, accountId, loginTs]))
-      .toString('base64url')
-      .slice(0, 22)
+    const what = JSON.stringify([uid, accountId, loginTs])
+    const known = states.get(what)
+    if (known !== undefined) return known
+    const state = hmac(key, what).toString('base64url').slice(0, 22)
+    states.set(what, state)
+    return state
+  }
+
+  const originOf = (uri: string): string => {
+    const known = origins.get(uri)
+    if (known !== undefined) return known
+    const { origin } = new URL(uri)
+    origins.set(uri, origin)
+    return origin
   }
 
   return {
     respond(ctx, redirectUri, members) {
-      const { origin } = new URL(redirectUri)
+      const origin = originOf(redirectUri)
       const { client, session } = ctx.oidc
       // An application's own scheme has no page that could ask.
       if (!client || origin === 'null' || !isOpenId(ctx)) return members
       const salt = randomToken(12)
       const state = [client.clientId, origin, stateOf(session), salt].join(' ')
-      const hash = createHash('sha256').update(state).digest('base64url')
-      return { ...members, session_state: `${hash}.${salt}` }
+      return { ...members, session_state: `${sha256(state).toString('base64url')}.${salt}` }
     },
     sync(ctx) {
       const session = (ctx as unknown as Partial<KoaContextWithOIDC>).oidc?.session as Live | undefined

@@ -12,6 +12,8 @@ import { parseAddress } from '#adapters/redis/url.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { Fault } from '#kernel/faults.ts'
 import { type Log, silentLog } from '#kernel/log.ts'
+import { sha256 } from '#kernel/random.ts'
+import { settled } from '#test/world/settled.ts'
 import { type RedisService, startRedis, startRedisSentinel } from '../../scripts/redis.ts'
 import { body, key, missing, store, unavailable, world } from './redis-world.ts'
 
@@ -134,6 +136,22 @@ describe('redis: servers that cannot be used', { skip: missing }, () => {
     const bus = await createRedisBus(url, world)
     await bus.publish('client', 'a')
     await bus.close()
+  })
+
+  test('a Cluster that does not say so: nothing asks two slots at once', async (t) => {
+    const own = await start('--cluster-enabled', 'yes')
+    await own.servers[0]?.ask('CLUSTER ADDSLOTSRANGE 0 16383')
+    // Not even what it is may be asked.
+    await own.servers[0]?.ask('ACL SETUSER gatehouse on >hunter ~gh1:* &gh1:* +@all -@admin -@dangerous')
+    await settled(
+      'its slots are served',
+      async () => (await own.servers[0]?.ask('CLUSTER INFO'))?.includes('state:ok') ?? false,
+    )
+    const artifacts = await store(t, own.url.replace('//', '//gatehouse:hunter@'))
+    const keys = ['a', 'b', 'c', 'd'].map((name) => sha256(name))
+    for (const one of keys) assert.equal(await artifacts.put('AccessToken', { key: one, body, grant: key }), 'stored')
+    assert.equal(await artifacts.dropGrant(key, world.clock.now() + 1000), 4)
+    assert.equal(await artifacts.put('AccessToken', { key: sha256('e'), body, grant: key }), 'revoked')
   })
 
   test('TLS where none is spoken, none where it is, an unknown certificate', async (t) => {
