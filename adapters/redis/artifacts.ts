@@ -63,19 +63,12 @@ const inSlices = async <T, R>(all: readonly T[], ask: (one: T) => Promise<R>): P
   return answers
 }
 
-/** The first ten of gatehousePut. */
-const argumentsOf = (write: Write, ifRevision: number | undefined): (string | number | Buffer)[] => [
-  write.now,
-  write.body,
-  write.expiresAt ?? '',
-  timeToLive(write.expiresAt, write.now),
-  write.name,
-  write.order,
-  write.descriptor,
-  write.consumed,
-  ifRevision ?? '',
-  write.grant,
-]
+/** Of gatehousePut. `gently`: not over a row with another descriptor. */
+const argumentsOf = (write: Write, ifRevision: number | undefined, gently: boolean): (string | number | Buffer)[] => {
+  const { now, expiresAt, order, consumed } = write
+  const numbers = `${expiresAt ?? ''}:${timeToLive(expiresAt, now)}:${order}:${ifRevision ?? ''}:${gently ? '1' : ''}`
+  return [now, `${numbers}:${consumed}`, write.body, write.described]
+}
 
 export class RedisArtifacts implements ArtifactStore {
   readonly remote = true
@@ -111,10 +104,10 @@ export class RedisArtifacts implements ArtifactStore {
       name: own,
       order: this.#lastOrder,
       body: Buffer.from(row.body),
-      descriptor: describe(row),
+      described: describe(own, row),
       expiresAt: row.expiresAt,
       consumed: row.consumedAt === undefined ? '' : `${row.consumedAt}:`,
-      grant: row.grant ? Buffer.from(row.grant) : '',
+      isGranted: row.grant !== undefined,
       entries: this.#keys.entries(place, own, row),
       pointers: this.#keys.pointers(model, row),
     }
@@ -246,7 +239,7 @@ export class RedisArtifacts implements ArtifactStore {
 
   /** A row with one entry, both on one server. */
   async #putListed(until: Until, write: Write, entry: Entry, ifRevision: number | undefined): Promise<PutResult> {
-    const given = [...argumentsOf(write, ifRevision), '', ...this.#indexes.given(entry, write)]
+    const given = [...argumentsOf(write, ifRevision, false), ...this.#indexes.given(entry, write)]
     const put = (client: Client) => client.gatehousePutListedBuffer(write.place.key, entry.key, ...given)
     try {
       const [code, former] = await this.#link.send(until, put)
@@ -259,7 +252,7 @@ export class RedisArtifacts implements ArtifactStore {
   }
 
   async #putIndexed(until: Until, write: Write, ifRevision: number | undefined): Promise<PutResult> {
-    const careful = write.grant !== '' && ifRevision === 0
+    const careful = write.isGranted && ifRevision === 0
     if (careful && !(await this.#indexes.enlist(until, write))) return 'revoked'
     const [entered, held, first] = await Promise.all([
       careful || this.#indexes.enlist(until, write),
@@ -285,10 +278,9 @@ export class RedisArtifacts implements ArtifactStore {
 
   /** `gently`: not over a row with another descriptor. */
   async #write(until: Until, write: Write, ifRevision: number | undefined, gently: boolean) {
-    const given = argumentsOf(write, ifRevision)
-    const [code, former] = await this.#link.send(until, (client) =>
-      client.gatehousePutBuffer(write.place.key, ...given, gently ? '1' : ''),
-    )
+    const given = argumentsOf(write, ifRevision, gently)
+    const put = (client: Client) => client.gatehousePutBuffer(write.place.key, ...given)
+    const [code, former] = await this.#link.send(until, put)
     return { code, former: parseFormer(former) }
   }
 

@@ -47,10 +47,11 @@ export class Indexes {
     this.#keys = keys
   }
 
-  /** What the scripts are told of an entry: its name, its score, the index's time to live, whether to prune. */
-  given({ member }: Entry, { now, expiresAt }: Write): [Buffer, number | '+inf', number | '', '1' | ''] {
+  /** What gatehouseEnlist is told of an entry. */
+  given({ member }: Entry, { now, expiresAt }: Write): [Buffer, string] {
     this.#entered = (this.#entered + 1) % PRUNE_EVERY
-    return [member, scoreOf(expiresAt), indexTimeToLive(expiresAt, now), this.#entered === 0 ? '1' : '']
+    const prune = this.#entered === 0 ? '1' : ''
+    return [member, `${scoreOf(expiresAt)}:${indexTimeToLive(expiresAt, now)}:${prune}`]
   }
 
   /** Enters a write everywhere; false when its grant has a tombstone. */

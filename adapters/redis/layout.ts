@@ -62,11 +62,12 @@ export interface Write {
   readonly name: string
   readonly order: number
   readonly body: Buffer
-  readonly descriptor: Buffer
+  /** Its name and descriptor. */
+  readonly described: Buffer
   readonly expiresAt: number | undefined
   /** `<consumedAt>:`, or ''. */
   readonly consumed: string
-  readonly grant: Buffer | ''
+  readonly isGranted: boolean
   readonly entries: readonly Entry[]
   readonly pointers: readonly Pointer[]
 }
@@ -187,11 +188,11 @@ export const indexTimeToLive = (expiresAt: number | undefined, now: number): num
 export const scoreOf = (expiresAt: number | undefined): number | '+inf' =>
   expiresAt === undefined ? '+inf' : Math.ceil(expiresAt) + INDEX_SLACK
 
-/** Throws RangeError for a look-up value of more than 254 bytes. */
-export const describe = ({ grant, uid, userCode, tags = [] }: Described): Buffer => {
+/** A write's name and the row's descriptor. Throws RangeError for a look-up value of more than 254 bytes. */
+export const describe = (write: string, { grant, uid, userCode, tags = [] }: Described): Buffer => {
   const parts = [grant, uid, userCode, ...tags]
-  const bytes = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + 1 + (part?.length ?? 0), 0))
-  let at = 0
+  const bytes = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + 1 + (part?.length ?? 0), WRITE_LENGTH))
+  let at = bytes.write(write, 'latin1')
   for (const part of parts) {
     if (part && part.length > 254) throw new RangeError('a look-up value has at most 254 bytes')
     bytes[at] = part ? part.length + 1 : 0

@@ -37,44 +37,46 @@ const gravestones = `
       return others, its
     end`
 
-/** `put(key)`, with the arguments of gatehousePut. */
+/** `put(key)`, with the arguments of gatehousePut: few of them, since each costs the sender as much as a short command. */
 const putting = `${gravestones}
     local function put(key)
-      local now = tonumber(ARGV[1])
+      local now, write, descriptor = tonumber(ARGV[1]), ARGV[4]:sub(1, 8), ARGV[4]:sub(9)
+      local ends, ttl, fresh, wanted, gently, consumed = ARGV[2]:match('^([^:]*):([^:]*):(%d+):(%d*):(1?):(.*)$')
       local row = redis.call('HMGET', key, 'm', 'c', 'x')
       if row[3] then
-        local others, its = standing(row[3], ARGV[10], now)
+        local others, its = standing(row[3], descriptor:sub(2, descriptor:byte(1)), now)
         if its then return { 3, '' } end
         if others == '' then redis.call('HDEL', key, 'x') end
       end
-      local revision, order, former = 0, ARGV[6], ''
+      local revision, order, former = 0, fresh, ''
       if row[1] then
         local counted, expires, placed, rest = row[1]:match('^(%d+):(%d*):(%d+):(.*)$')
         if expires == '' or tonumber(expires) > now then
           revision, order, former = tonumber(counted), placed, rest
         end
       end
-      if former:sub(1, 8) == ARGV[5] then return { 1, '' } end
-      if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= revision then return { 2, '' } end
-      if ARGV[11] == '1' and former ~= '' and former:sub(9) ~= ARGV[7] then return { 4, '' } end
-      local meta = string.format('%d:%s:%s:', revision + 1, ARGV[3], order) .. ARGV[5] .. ARGV[7]
-      redis.call('HSET', key, 'p', ARGV[2], 'm', meta)
+      if former:sub(1, 8) == write then return { 1, '' } end
+      if wanted ~= '' and tonumber(wanted) ~= revision then return { 2, '' } end
+      if gently == '1' and former ~= '' and former:sub(9) ~= descriptor then return { 4, '' } end
+      local meta = string.format('%d:%s:%s:', revision + 1, ends, order) .. ARGV[4]
+      redis.call('HSET', key, 'p', ARGV[3], 'm', meta)
       if former == '' or not row[2] then
-        if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8])
+        if consumed ~= '' then redis.call('HSET', key, 'c', consumed)
         elseif row[2] then redis.call('HDEL', key, 'c') end
       end
-      if ARGV[4] ~= '' then redis.call('PEXPIRE', key, ARGV[4])
+      if ttl ~= '' then redis.call('PEXPIRE', key, ttl)
       elseif row[1] or row[3] then redis.call('PERSIST', key) end
       return { 1, former }
     end`
 
-/** `revoked(index)`: whether a grant's tombstone stands there at ARGV[1]; `enlist(index, entry, score, ttl, prune)`. */
+/** `revoked(index)`: whether a grant's tombstone stands there at ARGV[1]; `enlist(index, entry, how)`. */
 const enlisting = `
     local function revoked(index)
       local tombstone = redis.call('ZSCORE', index, '')
       return tombstone and tonumber(tombstone) > tonumber(ARGV[1])
     end
-    local function enlist(index, entry, score, ttl, prune)
+    local function enlist(index, entry, how)
+      local score, ttl, prune = how:match('^([^:]*):([^:]*):(1?)$')
       if prune == '1' then
         local dead = redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[1], 'LIMIT', 0, 100)
         if #dead > 0 then redis.call('ZREM', index, unpack(dead)) end
@@ -91,18 +93,18 @@ const freeing = (text: string) => ({ numberOfKeys: 1, lua: `#!lua flags=allow-oo
 
 const definitions = {
   /**
-   * 1 now, 2 body, 3 expiry or '', 4 ttl or '', 5 write, 6 order, 7 descriptor, 8 consumed or '', 9 revision or '',
-   * 10 grant or '', 11 '1': stop if a row with another descriptor stands. Answers { code, former write and descriptor }.
+   * 1 now, 2 "<expiry>:<ttl>:<order>:<revision>:<1: stop if a row with another descriptor stands>:<consumed>", of which
+   * all but the order may be nothing, 3 body, 4 write and descriptor. Answers { code, former write and descriptor }.
    */
   gatehousePut: lua(`${putting}
     return put(KEYS[1])`),
 
-  /** A put with its one entry in an index, the second key: not in a Cluster. As gatehousePut; 12 to 15 as 2 to 5 of gatehouseEnlist. */
+  /** A put with its one entry in an index, the second key: not in a Cluster. As gatehousePut; 5 and 6 as 2 and 3 of gatehouseEnlist. */
   gatehousePutListed: lua(
     `${putting}${enlisting}
     if revoked(KEYS[2]) then return { 3, '' } end
     local answer = put(KEYS[1])
-    if answer[1] == 1 then enlist(KEYS[2], ARGV[12], ARGV[13], ARGV[14], ARGV[15]) end
+    if answer[1] == 1 then enlist(KEYS[2], ARGV[5], ARGV[6]) end
     return answer`,
     2,
   ),
@@ -171,10 +173,10 @@ const definitions = {
     redis.call('HSET', KEYS[1], 'm', head .. write .. parts:sub(1, at - 1) .. string.char(0) .. rest)
     return 1`),
 
-  /** Adds to an index. 1 now, 2 entry, 3 score, 4 ttl or '', 5 '1': drops some that expired. Answers 0 under a tombstone, else 1. */
+  /** Adds to an index. 1 now, 2 entry, 3 "<score>:<ttl or nothing>:<1: drops some that expired>". Answers 0 under a tombstone, else 1. */
   gatehouseEnlist: lua(`${enlisting}
     if revoked(KEYS[1]) then return 0 end
-    enlist(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+    enlist(KEYS[1], ARGV[2], ARGV[3])
     return 1`),
 
   /** Sets a grant's tombstone. 1 until, 2 ttl, 3 limit. Answers entries, the tombstone among them. */
