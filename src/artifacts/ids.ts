@@ -39,10 +39,13 @@ export interface Known {
 const KNOWN = 8000
 const ids = createRecent<string, Known>(KNOWN)
 
+/** An id that need not be remembered. */
+export const unknown = (id: string): Known => ({ text: sha256Text(id), opened: undefined, following: undefined })
+
 export const knownOf = (id: string): Known => {
   const known = ids.get(id)
   if (known !== undefined) return known
-  const made: Known = { text: sha256Text(id), opened: undefined, following: undefined }
+  const made = unknown(id)
   ids.set(id, made)
   return made
 }
