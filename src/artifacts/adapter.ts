@@ -134,7 +134,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
   return {
     async upsert(id, payload, ttl) {
       if (model === 'Grant') return putGrant(id, payload, ttl)
-      // What belongs to no grant is a token of a service: it goes to others, who may ask for it some day.
+      // What belongs to no grant, such as a service's token, goes to others, who may ask for it some day.
       const known = payload.grantId === undefined ? unknown(id) : knownOf(id)
       await put(rowOf(known, payload, ttl))
       ahead.expect(known, () => followers(model, payload))

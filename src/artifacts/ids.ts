@@ -37,6 +37,8 @@ export interface Known {
 
 /** Ids that are remembered at most, with at most some kilobytes each. */
 const KNOWN = 8000
+/** Characters of the longest id that is remembered: ours are shorter, and anybody may ask for one of any length. */
+const LONGEST = 128
 const ids = createRecent<string, Known>(KNOWN)
 
 /** An id that need not be remembered. */
@@ -46,7 +48,7 @@ export const knownOf = (id: string): Known => {
   const known = ids.get(id)
   if (known !== undefined) return known
   const made = unknown(id)
-  ids.set(id, made)
+  if (id.length <= LONGEST) ids.set(id, made)
   return made
 }
 
