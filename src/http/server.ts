@@ -48,8 +48,6 @@ const limits = (requestMs: number): ServerOptions => ({
   headersTimeout: Math.min(15_000, requestMs),
   connectionsCheckingInterval: Math.min(5_000, requestMs),
   keepAliveTimeout: KEEP_ALIVE_MS,
-  // A request without a body is not read as if it had one.
-  optimizeEmptyRequests: true,
 })
 
 /** Answers what is not even HTTP, or too much of it. */
