@@ -1,4 +1,4 @@
-/** What leads to rows: the indexes of grants and tags, pointers. Read layout.ts and the head of artifacts.ts first. */
+/** What leads to rows: the indexes of grants and tags, pointers. Read layout.ts and the head of puts.ts first. */
 import type { Model } from '#kernel/ports.ts'
 import {
   type Entry,
@@ -65,7 +65,8 @@ export class Indexes {
   }
 
   /** Which of the row's pointers lead to its key already. They are made to last as long as it will. */
-  hold(until: Until, { now, name, place, pointers, expiresAt }: Write): Promise<boolean[]> {
+  async hold(until: Until, { now, name, place, pointers, expiresAt }: Write): Promise<boolean[]> {
+    if (pointers.length === 0) return []
     const ttl = timeToLive(expiresAt, now)
     return Promise.all(
       pointers.map(

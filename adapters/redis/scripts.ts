@@ -88,7 +88,9 @@ const enlisting = `
       elseif left == -2 or (left >= 0 and left < tonumber(ttl)) then redis.call('PEXPIRE', index, ttl) end
     end`
 
-const lua = (text: string, numberOfKeys = 1) => ({ numberOfKeys, lua: `#!lua\n${text}` })
+const lua = (text: string) => ({ numberOfKeys: 1, lua: `#!lua\n${text}` })
+/** Each call says how many keys it has. */
+const withKeys = (text: string) => ({ lua: `#!lua\n${text}` })
 const freeing = (text: string) => ({ numberOfKeys: 1, lua: `#!lua flags=allow-oom\n${text}` })
 
 const definitions = {
@@ -99,14 +101,20 @@ const definitions = {
   gatehousePut: lua(`${putting}
     return put(KEYS[1])`),
 
-  /** A put with its one entry in an index, the second key: not in a Cluster. As gatehousePut; 5 and 6 as 2 and 3 of gatehouseEnlist. */
-  gatehousePutListed: lua(
+  /**
+   * A put with its entries in indexes, the further keys: not in a Cluster. As gatehousePut; then 2 and 3 of gatehouseEnlist
+   * for each.
+   */
+  gatehousePutListed: withKeys(
     `${putting}${enlisting}
-    if revoked(KEYS[2]) then return { 3, '' } end
+    for i = 2, #KEYS do
+      if revoked(KEYS[i]) then return { 3, '' } end
+    end
     local answer = put(KEYS[1])
-    if answer[1] == 1 then enlist(KEYS[2], ARGV[5], ARGV[6]) end
+    if answer[1] == 1 then
+      for i = 2, #KEYS do enlist(KEYS[i], ARGV[2 * i + 1], ARGV[2 * i + 2]) end
+    end
     return answer`,
-    2,
   ),
 
   /** 1 now, 2 nonce, 3 at. Answers an index of \`redeemed\`. */
@@ -246,7 +254,7 @@ type Argument = string | number | Buffer
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     gatehousePutBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>
-    gatehousePutListedBuffer(key: string, index: string, ...given: Argument[]): Result<[number, Buffer], Context>
+    gatehousePutListedBuffer(keys: number, ...given: Argument[]): Result<[number, Buffer], Context>
     gatehouseRedeem(key: string, ...given: Argument[]): Result<0 | 1 | 2, Context>
     gatehouseDropBuffer(key: string, write: string, ttl: number): Result<Buffer, Context>
     gatehouseBuryRowBuffer(key: string, ...given: Argument[]): Result<[number, Buffer], Context>

@@ -10,7 +10,7 @@ import { hmac, randomToken } from '#kernel/random.ts'
 import type { Sealer } from '#kernel/seal.ts'
 import { type Ahead, createAhead } from './ahead.ts'
 import { type ClientShelf, createClientRows, type Report, type Vocabulary } from './client-rows.ts'
-import { type Known, keyOf, keyOfKnown, knownOf, mayBe, type Read, unknown } from './ids.ts'
+import { type Known, keyOf, keyOfKnown, knownOf, mayBe, type Read, unremembered } from './ids.ts'
 import { createInteractionRows, type Kept } from './interaction-rows.ts'
 import { mergeGrant } from './merge.ts'
 import { createRows, memory, type Rows } from './rows.ts'
@@ -135,7 +135,7 @@ const createTokenRows = (model: string, given: Common): Omit<Adapter, 'findByUid
     async upsert(id, payload, ttl) {
       if (model === 'Grant') return putGrant(id, payload, ttl)
       // What belongs to no grant, such as a service's token, goes to others, who may ask for it some day.
-      const known = payload.grantId === undefined ? unknown(id) : knownOf(id)
+      const known = payload.grantId === undefined ? unremembered(id) : knownOf(id)
       await put(rowOf(known, payload, ttl))
       ahead.expect(known, () => followers(model, payload))
     },

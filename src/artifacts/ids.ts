@@ -42,12 +42,12 @@ const LONGEST = 128
 const ids = createRecent<string, Known>(KNOWN)
 
 /** An id that need not be remembered. */
-export const unknown = (id: string): Known => ({ text: sha256Text(id), opened: undefined, following: undefined })
+export const unremembered = (id: string): Known => ({ text: sha256Text(id), opened: undefined, following: undefined })
 
 export const knownOf = (id: string): Known => {
   const known = ids.get(id)
   if (known !== undefined) return known
-  const made = unknown(id)
+  const made = unremembered(id)
   if (id.length <= LONGEST) ids.set(id, made)
   return made
 }

@@ -1,7 +1,7 @@
 /** Three-way merges of what parallel requests write into one row (ENGINE 13). Pure. */
 import type { AdapterPayload } from 'oidc-provider'
 
-/** Two JSON values, a sixth of the cost of `isDeepStrictEqual`. Members that are undefined are none, as in JSON. */
+/** Whether two JSON values are the same. Members that are undefined are none, as in JSON. */
 export const sameJson = (a: unknown, b: unknown): boolean => {
   if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || !a || !b || Array.isArray(a) !== Array.isArray(b)) return false

@@ -78,6 +78,9 @@ const explain = async (world: InteractionWorld, ctx: Ctx, uid: string): Promise<
 /** Throws Fault `journey.*` with `ctx.state.ways` set when the sign-in is not this browser's, is over or never was. */
 export const openLogin = async (world: InteractionWorld, ctx: Ctx): Promise<Login> => {
   const uid = ctx.params.uid ?? ''
+  const reading = world.box.get<Journey>('Journey', uid)
+  // Whoever needs it is told of the failure.
+  reading.catch(() => undefined)
   const interaction = await world.engine.interaction(ctx, uid)
   if (!interaction) return explain(world, ctx, uid)
   const reference = referenceOf(interaction.correlation)
@@ -88,10 +91,7 @@ export const openLogin = async (world: InteractionWorld, ctx: Ctx): Promise<Logi
   const card = cardOf(client)
   ctx.state.client = card
   ctx.state.ways = [{ href: `/interaction/${uid}`, label: 'way.continue' }]
-  const [journey, plan] = await Promise.all([
-    world.box.get<Journey>('Journey', uid),
-    world.plan.of(interaction, client),
-  ])
+  const [journey, plan] = await Promise.all([reading, world.plan.of(interaction, client)])
   const now = epochSeconds(world.clock)
   const begun = journey ?? standing(interaction, plan, { secondary: secondaryOf(world.methods), now })
   return { interaction, client, card, journey: begun, plan, reference }

@@ -28,9 +28,15 @@ interface Who {
   readonly address: string
 }
 
-export interface Attempts {
+export interface Standing {
   /** Seconds until another try makes sense; undefined while there is room. */
-  limited(who: Who): Promise<number | undefined>
+  readonly wait: number | undefined
+  /** Wrong secrets for this account from this network: what `right` would forgive. */
+  readonly wrong: number
+}
+
+export interface Attempts {
+  limited(who: Who): Promise<Standing>
   /** Counts a wrong secret. */
   wrong(who: Who): Promise<void>
   /**
@@ -89,7 +95,8 @@ export const createAttempts = (store: ArtifactStore, clock: Clock, kind: string,
   return {
     async limited(who) {
       const all = buckets(who)
-      return waitFor(all, await add(all, 0), 1)
+      const counts = await add(all, 0)
+      return { wait: waitFor(all, counts, 1), wrong: counts[0] ?? 0 }
     },
     async wrong(who) {
       await add(buckets(who), 1)

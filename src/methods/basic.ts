@@ -8,7 +8,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { isFault } from '#kernel/faults.ts'
 import type { ArtifactStore } from '#kernel/ports.ts'
 import type { Account } from '#kernel/records/account.ts'
-import { type Attempts, createAttempts, unknownName } from './attempts.ts'
+import { type Attempts, createAttempts, type Standing, unknownName } from './attempts.ts'
 import type { Attempt, Method, MethodType } from './method.ts'
 import type { Passwords } from './password.ts'
 
@@ -62,17 +62,20 @@ const check = async (
 ): Promise<Attempt> => {
   const account = await find(world, login, given)
   const who = { account: account ? `account ${account.id}` : unknownName(login), address: given.address }
-  let wait: number | undefined
+  let standing: Standing | undefined
   const verdict = await world.passwords.verifyPassword(password, account?.passwordHash, {
+    of: who.account,
     skip: async () => {
-      wait = await attempts.limited(who)
-      return wait !== undefined
+      standing = await attempts.limited(who)
+      return standing.wait !== undefined
     },
     failed: () => attempts.wrong(who),
   })
+  // Assigned by `skip`, which the compiler does not follow.
+  const { wait, wrong = 0 } = (standing as Standing | undefined) ?? {}
   if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
   if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
-  await attempts.right(who)
+  if (wrong > 0) await attempts.right(who)
   if (account.disabled) return { ok: false, code: 'login.disabled' }
   if (verdict.needsRehash) await strengthen(world, account, password)
   // RFC 8176: pwd.

@@ -1,6 +1,8 @@
 /**
  * Password hashes: argon2id of node:crypto as PHC strings, off the event loop. Each hash takes memory and a tenth of a
- * second, so only a few run at once and a queue that grew too long refuses instead of making everybody wait.
+ * second, so only as many run at once as Node's thread pool has threads, and a queue that grew too long refuses instead
+ * of making everybody wait. With fewer at once a login costs a tenth more; with a larger pool (UV_THREADPOOL_SIZE)
+ * signatures need not wait for hashes (docs/scaling.md).
  * OWASP Password Storage: argon2id m=19456 t=2 p=1; ASVS 5.0 11.4.2.
  */
 import { type Argon2Algorithm, argon2, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -81,12 +83,15 @@ export interface Passwords {
   hashPassword(password: string): Promise<string>
   /**
    * @param phc absent (nobody of that name, no password): as much work, never a match
-   * @param turn what else belongs into the turn, so that parallel guesses cannot overtake their counting
+   * @param turn what else belongs into the turn
    */
   verifyPassword(password: string, phc: string | undefined, turn?: Turn): Promise<Verdict>
 }
 
+/** A guess, its limit and its counting: none at the same name begins before the last one was counted. */
 export interface Turn {
+  /** The name that is guessed at. */
+  readonly of: string
   /** Asked first; true spares the work and counts as no match. */
   skip(): Promise<boolean>
   /** Told of a wrong password before the next one gets the turn. */
@@ -94,34 +99,49 @@ export interface Turn {
 }
 
 /** @param running at once (each 19 MiB and a thread); @param waiting at most, others are refused */
-export const createPasswords = ({ running = 2, waiting = 64 } = {}): Passwords => {
-  const queue: (() => void)[] = []
+export const createPasswords = ({ running = 4, waiting = 64 } = {}): Passwords => {
+  const queue: { readonly of: string | undefined; readonly go: () => void }[] = []
+  const guessed = new Set<string>()
   let active = 0
 
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (active >= running) {
+  const isFree = (of: string | undefined): boolean => active < running && (of === undefined || !guessed.has(of))
+  const begin = (of: string | undefined): void => {
+    active += 1
+    if (of !== undefined) guessed.add(of)
+  }
+  const end = (of: string | undefined): void => {
+    active -= 1
+    if (of !== undefined) guessed.delete(of)
+    for (let at = 0; at >= 0; ) {
+      at = queue.findIndex((one) => isFree(one.of))
+      const [next] = at < 0 ? [] : queue.splice(at, 1)
+      if (next) begin(next.of)
+      next?.go()
+    }
+  }
+  const inTurn = async <T>(of: string | undefined, work: () => Promise<T>): Promise<T> => {
+    if (isFree(of)) begin(of)
+    else {
       if (queue.length >= waiting) throw new Fault('login.limited', { reason: 'password queue full', waiting })
-      await new Promise<void>((resolve) => queue.push(resolve))
-    } else active += 1
+      // Whoever lets it go has begun its turn.
+      await new Promise<void>((go) => queue.push({ of, go }))
+    }
     try {
       return await work()
     } finally {
-      // The turn is handed on, so `active` stays the same while somebody waits.
-      const next = queue.shift()
-      if (next) next()
-      else active -= 1
+      end(of)
     }
   }
 
   return {
     async hashPassword(password) {
       const parts = { ...STANDARD, salt: randomBytes(SALT), tag: Buffer.alloc(TAG) }
-      return inTurn(async () => encodePhc({ ...parts, tag: await compute(password, parts) }))
+      return inTurn(undefined, async () => encodePhc({ ...parts, tag: await compute(password, parts) }))
     },
     async verifyPassword(password, phc, turn) {
       const known = phc === undefined ? undefined : decodePhc(phc)
       const tooLong = Buffer.byteLength(password) > LONGEST
-      return inTurn(async () => {
+      return inTurn(turn?.of, async () => {
         if (await turn?.skip()) return { matches: false, needsRehash: false }
         const parts = known ?? NOBODY
         const tag = await compute(tooLong ? '' : password, parts)

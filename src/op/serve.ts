@@ -11,6 +11,7 @@ import type { Instance } from './instance.ts'
 import type { Posted } from './posted.ts'
 import type { RefreshGrace } from './refresh.ts'
 import { entered } from './registration.ts'
+import { createRelease } from './release.ts'
 import type { RequestUris } from './request-uri.ts'
 import type { OpSettings } from './settings.ts'
 import { createWebfinger, WEBFINGER } from './webfinger.ts'
@@ -56,6 +57,7 @@ export const createServe = (given: {
   const { secure } = cookiesFor(settings.issuer)
   const { registration } = settings
   const webfinger = settings.features.webfinger ? createWebfinger(settings.issuer) : undefined
+  const release = createRelease()
   const isOpen = registration.enabled && registration.initialAccessToken === false
 
   const settle = async (ctx: Ctx): Promise<void> => {
@@ -93,5 +95,6 @@ export const createServe = (given: {
       }),
     )
     if (!passed) await settle(ctx)
+    release(ctx)
   }
 }

@@ -118,6 +118,7 @@ describe('the queue', () => {
   test('a failure gives the turn back', async () => {
     const small = createPasswords({ running: 1, waiting: 5 })
     const failing = small.verifyPassword('x', foreign('x'), {
+      of: 'somebody',
       skip: () => Promise.reject(new Error('store away')),
       failed: async () => undefined,
     })
@@ -129,6 +130,7 @@ describe('the queue', () => {
   test('skip spares the work and never fits; failed is told of wrong passwords only', async () => {
     let told = 0
     const turn = (skip: boolean) => ({
+      of: 'somebody',
       skip: async () => skip,
       failed: async () => {
         told += 1
@@ -140,5 +142,27 @@ describe('the queue', () => {
     assert.equal(told, 0)
     await passwords.verifyPassword('y', foreign('x'), turn(false))
     assert.equal(told, 1)
+  })
+
+  test('guesses at one name come one after the other, those at others beside them', async () => {
+    const many = createPasswords({ running: 3, waiting: 8 })
+    const order: string[] = []
+    const guess = async (of: string, password: string) => {
+      await many.verifyPassword(password, foreign('x'), {
+        of,
+        skip: async () => {
+          order.push(`${of} begins`)
+          return false
+        },
+        failed: async () => void order.push(`${of} counted`),
+      })
+    }
+    await Promise.all([guess('anna', '1'), guess('anna', '2'), guess('berta', '1'), guess('anna', '3')])
+    assert.deepEqual(
+      order.filter((line) => line.startsWith('anna')),
+      ['anna begins', 'anna counted', 'anna begins', 'anna counted', 'anna begins', 'anna counted'],
+    )
+    assert.ok(order.indexOf('berta begins') < order.indexOf('anna counted'))
+    assert.equal((await many.verifyPassword('x', foreign('x'))).matches, true, 'and is free again')
   })
 })

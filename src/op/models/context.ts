@@ -5,6 +5,18 @@ import { withMarkedToken } from '../access-tokens.ts'
 import type { Seams } from '../seams.ts'
 import { type Instance, inherited, type Original } from './model.ts'
 
+/** What takes the place of a request that was answered. */
+export type Blank = Pick<KoaContextWithOIDC, 'req' | 'res' | 'request' | 'response' | 'cookies'>
+
+export interface Releasing {
+  /** Lets go of what it holds of the request (release.ts). */
+  release(blank: Blank): void
+}
+
+/** Members that lead to more than a few bytes. */
+const held = new Set(['entities', 'params', 'claims', 'resourceServers', 'session', 'result', 'clientAttestation'])
+const nothing = Object.freeze({})
+
 interface Overridden {
   body: Record<string, unknown> | undefined
   urlFor(name: string, options?: Record<string, unknown>): string
@@ -16,8 +28,9 @@ export const contextClass = (
   engine: Provider,
   seams: Pick<Seams, 'secure' | 'spontaneous' | 'isPassiveTrip' | 'acr'>,
 ) =>
-  class OIDCContext extends Above {
+  class OIDCContext extends Above implements Releasing {
     readonly #ctx: KoaContextWithOIDC
+    #cookies: Instance<'OIDCContext'>['cookies'] | undefined
     #form: Record<string, unknown> | undefined
 
     constructor(...given: ConstructorParameters<Provider['OIDCContext']>) {
@@ -36,8 +49,15 @@ export const contextClass = (
 
     override get cookies() {
       const cookies = inherited(Above, 'cookies', this) as Instance<'OIDCContext'>['cookies']
+      this.#cookies = cookies
       // A proxy may speak plain http to us; the browser does not.
       return seams.secure ? Object.assign(cookies, { secure: true }) : cookies
+    }
+
+    release({ req, res }: Blank): void {
+      this.#form = undefined
+      if (this.#cookies) Object.assign(this.#cookies, { request: req, response: res })
+      for (const name of Object.keys(this)) if (held.has(name)) Reflect.set(this, name, nothing)
     }
 
     /** DESIGN 3.19: addresses follow the issuer, never the Host header. */
