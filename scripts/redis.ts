@@ -46,6 +46,12 @@ export const redisMissing = (): string | undefined =>
   leftOut('redis') ??
   (program() ? undefined : 'redis-server (Debian: redis-server), or REDIS_URL for the tests on one server')
 
+/**
+ * Arguments for a server that is killed and must have kept what it acknowledged. With `everysec` it answers before it
+ * writes, for up to 2 s, while a flush to a busy disk is under way.
+ */
+export const flushedAlways = ['--appendfsync', 'always'] as const
+
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, HOST)
   await once(server, 'listening')

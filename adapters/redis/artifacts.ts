@@ -115,11 +115,12 @@ export class RedisArtifacts implements ArtifactStore {
   async increment(key: Uint8Array, by: number, expiresAt: number): Promise<number> {
     const place = this.#keys.counter(key)
     const now = this.#clock.now()
-    const [ttl, nonce] = [timeToLive(expiresAt, now), randomToken(9)]
-    if (by !== 0)
+    if (by !== 0) {
+      const [ttl, nonce] = [timeToLive(expiresAt, now), randomToken(9)]
       return this.#link.write((until) =>
         this.#link.send(until, (client) => client.gatehouseCount(place, now, by, expiresAt, ttl, nonce)),
       )
+    }
     return this.#link.call(async (until) => {
       const [expires, n] = (await this.#link.send(until, (client) => client.get(place)))?.split(':') ?? []
       return Number(expires) > now ? Number(n) : 0

@@ -1,7 +1,7 @@
 /**
  * The names of the keys and the form of their values. Every key stands alone: no command and no script of this room
- * touches two, so that each works in a Cluster. One does (gatehousePutListed), which is asked only where there is one
- * server. `b` is base64url; the prefix carries the version of this layout.
+ * touches two, so that each works in a Cluster, except gatehousePutListed, which is asked only where there is one server.
+ * `b` is base64url; the prefix carries the version of this layout.
  *
  *   a:<model>:<b key>     row: hash { p: body, m: meta, c?: "<consumedAt>:<nonce>", x?: gravestones }
  *   u:<model>:<b uid>     pointer: "<b key> <write>"                                 c:<model>:<b user code>  likewise

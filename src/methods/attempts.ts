@@ -36,7 +36,7 @@ export interface Standing {
 }
 
 export interface Attempts {
-  limited(who: Who): Promise<Standing>
+  standing(who: Who): Promise<Standing>
   /** Counts a wrong secret. */
   wrong(who: Who): Promise<void>
   /**
@@ -93,7 +93,7 @@ export const createAttempts = (store: ArtifactStore, clock: Clock, kind: string,
   }
 
   return {
-    async limited(who) {
+    async standing(who) {
       const all = buckets(who)
       const counts = await add(all, 0)
       return { wait: waitFor(all, counts, 1), wrong: counts[0] ?? 0 }

@@ -62,17 +62,17 @@ const check = async (
 ): Promise<Attempt> => {
   const account = await find(world, login, given)
   const who = { account: account ? `account ${account.id}` : unknownName(login), address: given.address }
-  let standing: Standing | undefined
+  let standing: Standing = { wait: undefined, wrong: 0 }
   const verdict = await world.passwords.verifyPassword(password, account?.passwordHash, {
-    of: who.account,
+    // Whether there is such an account must not show in who waits for whom.
+    of: unknownName(login),
     skip: async () => {
-      standing = await attempts.limited(who)
+      standing = await attempts.standing(who)
       return standing.wait !== undefined
     },
     failed: () => attempts.wrong(who),
   })
-  // Assigned by `skip`, which the compiler does not follow.
-  const { wait, wrong = 0 } = (standing as Standing | undefined) ?? {}
+  const { wait, wrong } = standing
   if (wait !== undefined) return { ok: false, code: 'login.limited', retryAfter: wait }
   if (!account || !verdict.matches) return { ok: false, code: 'login.wrong' }
   if (wrong > 0) await attempts.right(who)

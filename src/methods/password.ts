@@ -1,8 +1,8 @@
 /**
  * Password hashes: argon2id of node:crypto as PHC strings, off the event loop. Each hash takes memory and a tenth of a
- * second, so only as many run at once as Node's thread pool has threads, and a queue that grew too long refuses instead
- * of making everybody wait. With fewer at once a login costs a tenth more; with a larger pool (UV_THREADPOOL_SIZE)
- * signatures need not wait for hashes (docs/scaling.md).
+ * second, so only as many run at once as Node's thread pool has threads unless told otherwise, and a queue that grew too
+ * long refuses instead of making everybody wait. Fewer at once cost a login a tenth more; how a larger pool spares
+ * signatures the wait for hashes is told in docs/scaling.md.
  * OWASP Password Storage: argon2id m=19456 t=2 p=1; ASVS 5.0 11.4.2.
  */
 import { type Argon2Algorithm, argon2, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -88,7 +88,7 @@ export interface Passwords {
   verifyPassword(password: string, phc: string | undefined, turn?: Turn): Promise<Verdict>
 }
 
-/** A guess, its limit and its counting: none at the same name begins before the last one was counted. */
+/** A guess, its limit and its counting: in this process none at the same name begins before the last one was counted. */
 export interface Turn {
   /** The name that is guessed at. */
   readonly of: string
@@ -109,14 +109,17 @@ export const createPasswords = ({ running = 4, waiting = 64 } = {}): Passwords =
     active += 1
     if (of !== undefined) guessed.add(of)
   }
+  /** The first that waits and may begin. */
+  const take = () => {
+    const at = queue.findIndex(({ of }) => isFree(of))
+    return at < 0 ? undefined : queue.splice(at, 1)[0]
+  }
   const end = (of: string | undefined): void => {
     active -= 1
     if (of !== undefined) guessed.delete(of)
-    for (let at = 0; at >= 0; ) {
-      at = queue.findIndex((one) => isFree(one.of))
-      const [next] = at < 0 ? [] : queue.splice(at, 1)
-      if (next) begin(next.of)
-      next?.go()
+    for (let next = take(); next; next = take()) {
+      begin(next.of)
+      next.go()
     }
   }
   const inTurn = async <T>(of: string | undefined, work: () => Promise<T>): Promise<T> => {

@@ -55,7 +55,7 @@ const createCounter = (store: ArtifactStore, clock: Clock) => {
   })
   /** Seconds until another try makes sense. */
   const waitFor = async (ctx: object | undefined, clientId: string): Promise<number | undefined> =>
-    suspects.has(clientId) ? (await attempts.limited(whoOf(ctx, clientId))).wait : undefined
+    suspects.has(clientId) ? (await attempts.standing(whoOf(ctx, clientId))).wait : undefined
   return {
     waitFor,
     async count(ctx: object | undefined, clientId: string): Promise<void> {

@@ -2,7 +2,7 @@
  * Lets go of what a request held as soon as its answer is out. The engine gives the context of each request a getter of
  * its own (`ctx.oidc`), and V8 keeps getters among the old objects from the start: what one leads to, which is the whole
  * request, counts as in use when young objects are collected, is copied twice and waits for the next major collection.
- * That was a tenth of what a token costs (docs/performance.md).
+ * What that costs: docs/performance.md. A request that was given up before its answer is left to that collection.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'

@@ -8,7 +8,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { silentLog } from '#kernel/log.ts'
 import { sha256 } from '#kernel/random.ts'
 import { settled } from '#test/world/settled.ts'
-import { type RedisProcess, startRedis } from '../../scripts/redis.ts'
+import { flushedAlways, type RedisProcess, startRedis } from '../../scripts/redis.ts'
 import { atWork, lossOf } from './redis-load.ts'
 import { startProxy } from './redis-proxy.ts'
 import { body, isReady, key, missing, unavailable } from './redis-world.ts'
@@ -101,7 +101,7 @@ describe('redis: trouble', { skip: missing }, () => {
   })
 
   test('killed with an append-only file: what was acknowledged stays, what was used stays used', async (t) => {
-    const { store, server } = await open(t)
+    const { store, server } = await open(t, ...flushedAlways)
     const written: number[] = []
     const redeemed: number[] = []
     const dropped: number[] = []
@@ -152,7 +152,7 @@ describe('redis: trouble', { skip: missing }, () => {
   })
 
   test('killed and started again five times under load: nothing acknowledged is lost, nothing used is usable', async (t) => {
-    const { store, server } = await open(t)
+    const { store, server } = await open(t, ...flushedAlways)
     const work = await atWork(store, async () => {
       for (let round = 0; round < 5; round++) {
         await delay(200)

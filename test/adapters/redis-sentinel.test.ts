@@ -15,6 +15,8 @@ import { body, clock, emptyAt, isReady, missing, shared, skip, store, world } fr
 
 const service = shared(startRedisSentinel)
 const realTime = { clock: systemClock, log: silentLog }
+/** ms: a sentinel that could not make a replica follow tries again after 10 s. */
+const REPAIR = 30_000
 
 const mastersNow = async (): Promise<RedisProcess[]> => {
   const { servers } = await service()
@@ -25,11 +27,15 @@ const mastersNow = async (): Promise<RedisProcess[]> => {
 /** The master, once nobody else takes itself for one and a replica follows it. */
 const onlyMaster = async (): Promise<RedisProcess> => {
   let masters: RedisProcess[] = []
-  await settled('there is one master, with a replica', async () => {
-    masters = await mastersNow()
-    const replication = masters.length === 1 ? await masters[0]?.ask('INFO replication') : undefined
-    return /connected_slaves:[1-9]/.test(replication ?? '')
-  })
+  await settled(
+    'there is one master, with a replica',
+    async () => {
+      masters = await mastersNow()
+      const replication = masters.length === 1 ? await masters[0]?.ask('INFO replication') : undefined
+      return /connected_slaves:[1-9]/.test(replication ?? '')
+    },
+    REPAIR,
+  )
   const [master] = masters
   assert.ok(master)
   return master
@@ -76,7 +82,7 @@ describe('redis sentinel', { skip: missing }, () => {
       assert.ok(loss.lost <= most && loss.revived <= most, JSON.stringify(loss))
       // While the last replica changes sides, nobody may be there to confirm a write.
       const put = () => own.put('Code', { key: sha256(how), body }).catch(() => 'refused')
-      await settled('a write is taken', async () => (await put()) === 'stored')
+      await settled('a write is taken', async () => (await put()) === 'stored', REPAIR)
       // The former master comes back as one, until the sentinels see it: nothing is read from it meanwhile.
       master.thaw()
       for (let round = 0; round < 10; round++) {

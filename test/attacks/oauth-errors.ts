@@ -31,7 +31,16 @@ const authorization = [
 const allowed: Readonly<Record<string, readonly string[]>> = {
   '/authorize': authorization,
   '/par': [...authorization, ...proof],
-  '/token': [...client, ...proof, 'invalid_grant', 'unsupported_grant_type', 'invalid_scope', 'invalid_target'],
+  '/token': [
+    ...client,
+    ...proof,
+    'invalid_grant',
+    'unsupported_grant_type',
+    'invalid_scope',
+    'invalid_target',
+    // With 429, after too many wrong secrets.
+    'temporarily_unavailable',
+  ],
   // RFC 6750 3.1
   '/userinfo': ['invalid_request', 'invalid_token', 'insufficient_scope', ...proof],
   '/introspect': [...client, 'unsupported_token_type'],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider'
+import { settled } from '#test/world/settled.ts'
 import { Visitor } from './browser.ts'
 import { client, type House, openHouse, overriding } from './house.ts'
 
@@ -13,21 +14,34 @@ interface Seen {
   readonly sent: Promise<unknown>
 }
 
-/** A house, and the context of the first request that writes a row of a model. */
-const watching = async (t: TestContext, model: string): Promise<{ house: House; first: Promise<Seen> }> => {
+/**
+ * A house, and the context of the first request that writes a row of a model.
+ * @param after what that write waits for
+ */
+const watching = async (
+  t: TestContext,
+  model: string,
+  after: (seen: Seen) => Promise<unknown> = async () => undefined,
+): Promise<{ house: House; first: Promise<Seen>; written: Promise<unknown> }> => {
   const seen = Promise.withResolvers<Seen>()
+  const written = Promise.withResolvers<unknown>()
   const house = await openHouse(t, {
     resources: { clients: [client('service')] },
     wrap: (store) =>
       overriding(store, {
-        put: (kind, row, options) => {
+        put: async (kind, row, options) => {
           const { ctx } = Provider
-          if (kind === model && ctx) seen.resolve({ ctx, req: ctx.req, sent: once(ctx.res, 'close') })
-          return store.put(kind, row, options)
+          if (kind !== model || !ctx) return store.put(kind, row, options)
+          const request = { ctx, req: ctx.req, sent: once(ctx.res, 'close') }
+          seen.resolve(request)
+          await after(request)
+          const put = store.put(kind, row, options)
+          written.resolve(put)
+          return put
         },
       }),
   })
-  return { house, first: seen.promise }
+  return { house, first: seen.promise, written: written.promise }
 }
 
 test('a token request leaves nothing of what was sent in its context', async (t) => {
@@ -77,17 +91,21 @@ test('so does an authorization, with its cookies; reading and writing afterwards
 })
 
 test('an answer that nobody waited for is finished all the same', async (t) => {
-  const { house, first } = await watching(t, 'ClientCredentials')
+  // Written only when whoever asked is gone.
+  const { house, first, written } = await watching(t, 'ClientCredentials', ({ sent }) => sent)
   const giveUp = new AbortController()
-  const answering = fetch(`${house.issuer}/token`, {
-    method: 'POST',
-    headers: { authorization: `Basic ${Buffer.from('service:service-secret-0123456789').toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials' }),
-    signal: giveUp.signal,
-  })
-  const { sent } = await first
+  const ask = (signal?: AbortSignal) =>
+    fetch(`${house.issuer}/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from('service:service-secret-0123456789').toString('base64')}` },
+      body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      ...(signal && { signal }),
+    })
+  const answering = assert.rejects(ask(giveUp.signal), { name: 'AbortError' })
+  const { ctx } = await first
   giveUp.abort()
-  await assert.rejects(answering, { name: 'AbortError' })
-  await sent
+  await answering
+  assert.equal(await written, 'stored')
+  await settled('the engine has done its part', () => ctx.body !== undefined)
   assert.deepEqual(house.lines, [])
 })

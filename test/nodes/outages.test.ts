@@ -7,7 +7,13 @@ import assert from 'node:assert/strict'
 import { after, describe, type TestContext, test } from 'node:test'
 import { emptyPair, masterKey, pairMissing } from '#test/world/stores.ts'
 import { type MongoServer, openMongoServers } from '../../scripts/mongo.ts'
-import { type RedisService, startRedis, startRedisCluster, startRedisSentinel } from '../../scripts/redis.ts'
+import {
+  flushedAlways,
+  type RedisService,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+} from '../../scripts/redis.ts'
 import {
   asks,
   goesOn,
@@ -87,7 +93,7 @@ const meanwhile = async (server: Server, held: Held, happens: () => Promise<void
 
 describe('Redis for the artifacts', { skip: await pairMissing('redis+sqlite') }, () => {
   const open = async (t: TestContext) => {
-    const redis = await startRedis()
+    const redis = await startRedis(...flushedAlways)
     const { settings, close } = await emptyPair('sqlite')
     closing.push(close, () => redis.close())
     const [process] = redis.servers
@@ -199,7 +205,7 @@ describe('MongoDB', { skip: await pairMissing('mongo') }, () => {
   test('for the directory, beside Redis: frozen, killed', async (t) => {
     const { process, database, durable } = await mongo()
     if (!process) return t.skip('MONGODB_URL names a server that is not ours to freeze')
-    const redis = await startRedis()
+    const redis = await startRedis(...flushedAlways)
     closing.push(() => redis.close())
     const stores = { artifacts: redis.url, directory: database('gatehouse_directory') }
     const server = await startOn({ stores, masterKey })

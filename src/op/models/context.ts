@@ -14,7 +14,8 @@ export interface Releasing {
 }
 
 /** Members that lead to more than a few bytes. */
-const held = new Set(['entities', 'params', 'claims', 'resourceServers', 'session', 'result', 'clientAttestation'])
+const held = new Set(['entities', 'params', 'claims', 'resourceServers', 'result', 'clientAttestation'])
+/** One for all, so nobody may write to it. */
 const nothing = Object.freeze({})
 
 interface Overridden {
@@ -58,6 +59,8 @@ export const contextClass = (
       this.#form = undefined
       if (this.#cookies) Object.assign(this.#cookies, { request: req, response: res })
       for (const name of Object.keys(this)) if (held.has(name)) Reflect.set(this, name, nothing)
+      // Absent, as where nobody is signed in.
+      if (this.session) Reflect.set(this, 'session', undefined)
     }
 
     /** DESIGN 3.19: addresses follow the issuer, never the Host header. */
