@@ -93,19 +93,19 @@ test('so does an authorization, with its cookies; reading and writing afterwards
 test('an answer that nobody waited for is finished all the same', async (t) => {
   // Written only when whoever asked is gone.
   const { house, first, written } = await watching(t, 'ClientCredentials', ({ sent }) => sent)
+  const said = house.lines.length
   const giveUp = new AbortController()
-  const ask = (signal?: AbortSignal) =>
-    fetch(`${house.issuer}/token`, {
-      method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from('service:service-secret-0123456789').toString('base64')}` },
-      body: new URLSearchParams({ grant_type: 'client_credentials' }),
-      ...(signal && { signal }),
-    })
-  const answering = assert.rejects(ask(giveUp.signal), { name: 'AbortError' })
+  const asked = fetch(`${house.issuer}/token`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from('service:service-secret-0123456789').toString('base64')}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials' }),
+    signal: giveUp.signal,
+  })
+  const answering = assert.rejects(asked, { name: 'AbortError' })
   const { ctx } = await first
   giveUp.abort()
   await answering
   assert.equal(await written, 'stored')
   await settled('the engine has done its part', () => ctx.body !== undefined)
-  assert.deepEqual(house.lines, [])
+  assert.deepEqual(house.lines.slice(said), [])
 })
